@@ -122,7 +122,7 @@ def loft(start, end,           # Ends of the axis (x, y, z) in mm
     a, b = np.asarray(start, float), np.asarray(end, float)
     length = float(np.linalg.norm(b-a)); e = (b-a)/length
     f = np.asarray(facing, float); f = f - (f@e)*e; f /= np.linalg.norm(f)
-    g = np.cross(e, f)*-1  # with e downwards and f towards the viewer, g points to the right
+    g = np.cross(e, f)  # with e downwards and f towards the viewer, g points to the right
     W, D = smooth_profile(stations, width), smooth_profile(stations, depth)
     O = smooth_profile(stations, offset) if offset is not None else None
     P = smooth_profile(stations, offset_depth) if offset_depth is not None else None
