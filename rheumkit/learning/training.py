@@ -240,14 +240,18 @@ def _fastai():
         "Keep a running average of the weights and end with it, normalisation measured anew on training images: single steps wobble, their average does not."
         order = 70
         def __init__(self, decay, images): self.decay, self.images = decay, images
-        def before_fit(self): self.average, self.steps = [p.detach().clone() for p in self.learn.model.parameters()], self.n_epoch * len(self.dls.train)
+        def before_fit(self):
+            self.average, self.current = [p.detach().clone() for p in self.learn.model.parameters()], None
+            self.steps = self.n_epoch * len(self.dls.train)
         def after_batch(self):
             decay = min(self.decay, max(0, 1 - 20 / self.steps))       # short trainings average over fewer steps
             if self.training: torch._foreach_lerp_(self.average, [p.detach() for p in self.learn.model.parameters()], 1 - decay)
         def before_validate(self):
             self.current = {k: v.detach().clone() for k, v in self.learn.model.state_dict().items()}
             self.use_average()
-        def after_validate(self): self.learn.model.load_state_dict(self.current)
+        def after_validate(self):
+            if self.current: self.learn.model.load_state_dict(self.current)
+            self.current = None
         def after_fit(self): self.use_average()
         def use_average(self):
             with torch.no_grad():
