@@ -437,3 +437,171 @@ def _of_files(cls:Cohort, table, image, patient, paths, masks, heads, size, name
     spacing = spacings.pop() if len(spacings)==1 and size is None else None
     truth = {k: Files(v, size, mask=True) for k,v in masks.items()}
     return cls(out, Files(paths, size), truth, spacing, name, simulated)
+
+# %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-022
+@patch
+def show(self:Cohort,
+         n:int=8,          # Images at most, evenly taken from the table
+         label=None,       # Column(s) written above each image; default: image_id
+         columns:int=4,    # Images side by side
+         truth:str=None,   # Name of a truth to lay over each image
+        ):                 # Picture
+    "The images side by side, on one grey scale, with their labels; of a volume, the middle slice."
+    from rheumkit.core.figures import show_images, overlay
+    chosen = np.unique(np.linspace(0, len(self)-1, min(n, len(self))).round().astype(int))
+    names = [label] if isinstance(label, str) else list(label or ["image_id"])
+    flat = lambda x: x[0] if x.ndim==3 else x[0, x.shape[1]//2]
+    images = [flat(self.pixels[i]).numpy() for i in chosen]
+    titles = ["\n".join(f"{self.table[c].iloc[i]}" if c=="image_id" else f"{c} {self.table[c].iloc[i]}" for c in names) for i in chosen]
+    if truth is not None:
+        middle = lambda m: m if m.ndim==2 else m[m.shape[0]//2]
+        images = [overlay(image, middle(self.truth[truth][i]).numpy()) for image,i in zip(images, chosen)]
+    alt = f"{len(chosen)} of {len(self)} {'simulated ' if self.simulated else ''}images{' of '+self.name if self.name else ''}, titled with {', '.join(names)}: {'; '.join(t.replace(chr(10), ', ') for t in titles)}."
+    window = None if truth is not None or not images else (float(np.mean([i.min() for i in images])), float(np.mean([i.max() for i in images])))
+    return show_images(images, titles=titles, spacing=self.spacing[-2:] if self.spacing else None, simulated=self.simulated, alt=alt, columns=columns, window=window)
+
+# %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-024
+_modalities = {"radiograph": "DX", "x-ray": "DX", "dx": "DX", "cr": "CR", "mri": "MR", "mr": "MR", "ct": "CT", "ultrasound": "US", "us": "US"}
+
+def _dicom_fields(row): # Attributes of a DICOM header from a row of the table
+    known = lambda key: key in row and row[key] is not None and row[key]==row[key] and str(row[key])!=""
+    fields = {"Modality": _modalities.get(str(row.get("modality", "")).lower(), "OT"), "SeriesDescription": str(row["image_id"])[:64]}
+    if known("side"): fields["ImageLaterality"] = {"l": "L", "r": "R"}.get(str(row["side"])[:1].lower(), "U")
+    for column,keyword,most in (("body_part", "BodyPartExamined", 16), ("view", "ViewPosition", 16), ("sex", "PatientSex", 1)):
+        if known(column): fields[keyword] = "".join(c if c.isascii() and c.isalnum() else "_" for c in str(row[column]).upper())[:most]
+    if known("age"): fields["PatientAge"] = f"{int(float(row['age'])):03d}Y"
+    if known("centre"): fields["InstitutionName"] = str(row["centre"])[:64]
+    if known("scanner"): fields["ManufacturerModelName"] = str(row["scanner"])[:64]
+    return fields
+
+def _file_names(ids): # A safe and unique file name for every image_id
+    names, taken = [], set()
+    for name in (re.sub(r"[^\w.-]+", "_", str(i)).strip(".") or "image" for i in ids):
+        free, k = name, 2
+        while free.lower() in taken: free, k = f"{name}-{k}", k+1
+        taken.add(free.lower())
+        names.append(free)
+    return names
+
+def _write_mask(path, mask): # Two-dimensional labels as PNG, all else as compressed npz; the name of the file
+    if mask.dtype==torch.uint8 and mask.ndim==2:
+        from PIL import Image
+        Image.fromarray(mask.numpy()).save(path.with_suffix(".png"), optimize=False)
+        return path.with_suffix(".png").name
+    np.savez_compressed(path.with_suffix(".npz"), truth=mask.numpy())
+    return path.with_suffix(".npz").name
+
+# %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-025
+def _write_cohort(cohort, folder): # table.csv, images/*.dcm and masks/<name>/* into an empty folder
+    from rheumkit.images.dicom import write_dicom
+    (folder/"images").mkdir(parents=True)
+    table, names = cohort.table.drop(columns=[c for c in cohort.table if c=="image" or c.startswith("mask_")]), _file_names(cohort.table.image_id)
+    for truth in cohort.truth: (folder/"masks"/truth).mkdir(parents=True)
+    files = {f"mask_{k}": [] for k in cohort.truth}
+    for i,name in enumerate(names):
+        row = table.iloc[i]
+        visit = row.get("visit", 0)
+        year = 2000 + int(visit) if str(visit).replace(".0", "").isdigit() and float(visit)<100 else 2000
+        write_dicom(folder/"images"/f"{name}.dcm", cohort.pixels[i], cohort.spacing, row.patient_id, visit, cohort.simulated, date=f"{year}0101", **_dicom_fields(row))
+        for k,view in cohort.truth.items():
+            mask = view[i]
+            files[f"mask_{k}"].append("" if mask is None else f"masks/{k}/"+_write_mask(folder/"masks"/k/name, mask))
+    table.insert(1, "image", [f"images/{n}.dcm" for n in names])
+    for column,values in files.items(): table[column] = values
+    table.to_csv(folder/"table.csv", index=False, lineterminator="\n")
+
+# %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-026
+@patch
+def save(self:Cohort,
+         folder,               # Folder to make
+         overwrite:bool=False, # Replace a cohort that is there already
+        )->Path:
+    "Write `table.csv`, the images as DICOM (16 bit; simulated ones marked as such) and the truth; all or nothing. `Cohort.from_table(folder/'table.csv')` reads it back."
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (overwrite and (folder/"table.csv").is_file()):
+        raise CohortError(f"there is something already{'' if overwrite else '; choose another folder or say overwrite=True'}" + ("; it is no saved cohort, so it is left alone" if overwrite else ""), folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write_cohort(self, part/"new")
+        if folder.exists(): os.rename(folder, part/"old")
+        os.rename(part/"new", folder)
+    finally: shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+# %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-028
+def _row(header, path, root): # What a header tells about an image, as a row of the table
+    text = lambda *keys: next((str(v).strip() for k in keys if (v := header.get(k)) not in (None, "")), "")
+    age = text("PatientAge")
+    row = {"patient_id": "", "image": path.relative_to(root).as_posix(), "study_date": text("StudyDate"), "side": text("ImageLaterality", "Laterality"),
+             "body_part": text("BodyPartExamined").lower(), "modality": text("Modality"), "view": text("ViewPosition"), "photometric": text("PhotometricInterpretation"),
+             "centre": text("InstitutionName"), "scanner": " ".join(filter(None, (text("Manufacturer"), text("ManufacturerModelName")))), "sex": text("PatientSex"),
+             "series": text("SeriesDescription")}
+    if age[-1:]=="Y" and age[:-1].isdigit(): row["age"] = float(age[:-1])
+    return row
+
+def _headers_below(root): # SeriesInstanceUID -> [(path, header)] of all files with an image, and what is wrong with the others
+    from rheumkit.images.dicom import read_header, DicomError
+    series, problems = {}, []
+    for path in sorted(p for p in root.rglob("*") if p.is_file() and not p.name.startswith(".")):
+        try: header = read_header(path)
+        except DicomError as e:
+            if not e.reason.startswith("not a DICOM file"): problems.append(f"{path.relative_to(root)}: {e.reason}")
+            continue
+        if "Rows" not in header: continue                    # directories, reports, plans
+        series.setdefault(str(header.get("SeriesInstanceUID") or path), []).append((path, header))
+    return series, problems
+
+# %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-029
+class Series:
+    "Series of DICOM files, put in order and read when asked for."
+    def __init__(self, groups, size=None): self.groups, self.size = groups, size
+    def __len__(self): return len(self.groups)
+    def __getitem__(self, i):
+        from rheumkit.images.dicom import read_dicom, _stack, DicomError
+        paths = self.groups[i]
+        try:
+            images = [read_dicom(p) for p in paths]
+            pixels = images[0].channels() if len(images)==1 else _stack(images, paths[0].parent).pixels
+        except DicomError as e: raise CohortError(str(e)) from e
+        return _fit(pixels, self.size) if self.size else pixels
+
+def _is_volume(headers): # Are these the slices of one scan? They say where they lie, all in one direction, and not all in one place
+    if len(headers)<2: return False
+    from rheumkit.images.dicom import _place
+    try: places = [_place(h) for h in headers]
+    except (TypeError, ValueError): return False
+    if any(p is None for p in places) or len({(h.get("Rows"), h.get("Columns")) for h in headers})>1: return False
+    return min(float(places[0][0]@p[0]) for p in places)>.99 and len({round(p[1], 2) for p in places})>1
+
+# %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-030
+@patch(cls_method=True)
+def from_dicom(cls:Cohort,
+               folder,     # Folder with DICOM files, in any order and depth
+               patient="header", # Whose image it is: "header" (PatientID), "folder" (the topmost folder below), or a function of (header, path)
+               size=None,  # H = W, or (H, W) in pixels; aspect is kept
+              )->Cohort:   # Volumes are (echoes, slices, rows, columns); radiographs (1, rows, columns)
+    "All DICOM images below a folder: slices of one scan become one volume, other files one image each; visits follow from the dates."
+    from rheumkit.images.dicom import header_spacing, is_simulated, _place
+    root = Path(folder)
+    if not root.is_dir(): raise CohortError("there is no such folder", root)
+    series, problems = _headers_below(root)
+    if not series and not problems: raise CohortError("no DICOM image in it", root)
+    whose = {"header": lambda h,p: h.get("PatientID"), "folder": lambda h,p: ([*p.relative_to(root).parts[:-1], root.resolve().name])[0]}.get(patient, patient)
+    ids = {uid: str(whose(files[0][1], files[0][0]) or "").strip() for uid,files in series.items()}
+    problems += [f"{series[uid][0][0].relative_to(root)} and {len(series[uid])-1} more of its series: the patient's id is empty, so the images of a patient cannot be kept together; "
+                 "say patient='folder' if every patient has a folder" for uid,name in ids.items() if not name]
+    if problems: raise CohortError(problems, root)
+    groups = [g for files in series.values() for g in ([files] if _is_volume([h for _,h in files]) else [[f] for f in files])]
+    table = pd.DataFrame([{**_row(g[0][1], g[0][0], root), "patient_id": ids[str(g[0][1].get("SeriesInstanceUID") or g[0][0])], "files": len(g)} for g in groups])
+    table.insert(0, "image_id", [Path(p).parent.as_posix() if n>1 and table.files.gt(1).all() and Path(p).parent!=Path() else Path(p).with_suffix("").as_posix() for p,n in zip(table.image, table.files)])
+    if not table.image_id.is_unique: table["image_id"] = table.image
+    table["visit"] = table.groupby("patient_id").study_date.rank("dense").fillna(1).astype(int)-1
+    spacings = set()
+    for group in groups:
+        plane = header_spacing(group[0][1])
+        if len(group)>1 and plane: plane = (float(np.median(np.diff(sorted({round(_place(h)[1], 3) for _,h in group})))), *plane[-2:])
+        spacings.add(plane)
+    size = (size, size) if isinstance(size, int) else tuple(size) if size else None
+    return cls(table, Series([[p for p,_ in g] for g in groups], size), None, spacings.pop() if len(spacings)==1 and size is None else None, root.name,
+               all(is_simulated(g[0][1]) for g in groups))
