@@ -10,7 +10,6 @@ __all__ = ['lab_command', 'lab', 'version_of', 'widget_trouble', 'processor_trou
 import argparse
 import importlib
 import importlib.util
-import json
 import os
 import platform
 import subprocess
@@ -105,7 +104,8 @@ def findings()->list[tuple]:
     where = f"{len(samples)} files, {sum(f.stat().st_size for f in samples)/1e6:.1f} MB" if samples else "not found"
     remedy = "look at data_folder in settings.ini (or at RHEUMKIT_DATA_FOLDER); in a checkout  make samples  makes them"
     checks.append(("samples", where, None if samples else remedy))
-    checks.append(("settings", f"{len(settings_files())} file(s), seed {settings.seed}, images {settings.image_size} px", None if settings_files() else "no settings.ini found: the kit works with what it was born with"))
+    nothing = None if settings_files() else "no settings.ini found: the kit works with what it was born with"
+    checks.append(("settings", f"{len(settings_files())} file(s), seed {settings.seed}, images {settings.image_size} px", nothing))
     return checks
 
 # %% ../nbs/cli.ipynb #cli-013

@@ -10,8 +10,6 @@ import html
 import inspect
 import itertools
 
-import numpy as np
-
 from .figures import Picture, as_array, picture, to_png, to_uint8
 from .lesson import Page
 from .settings import settings

@@ -1,0 +1,58 @@
+# Everything below sets up .venv first, with pip. Nothing is fetched after that.
+#
+#   make lab       open the course in JupyterLab
+#   make demo      the three routes, end to end, on the simulated samples -> demo/report.html
+#   make test      every notebook from top to bottom, all tests, style and floors
+#   make check     the quick ones of them: style, floors, notebooks and modules in step
+#   make results   the tables over doses and seeds that the pitfalls show (long; goes on where it stopped)
+#   make samples   data_samples/, the small simulated cohort (same versions and seed, same bytes)
+#   make refresh   run notebooks and clean them in place; make refresh NB=nbs/3_learning/00_convolution.ipynb for one
+#   make export    notebooks -> modules
+#   make readme    nbs/index.ipynb -> README.md
+#   make clean     take away what was made
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: venv lab demo test check results samples refresh export readme clean
+
+$(READY): pyproject.toml setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+venv: $(READY)
+
+lab: $(READY)
+	$(BIN)/rheumkit lab
+
+demo: $(READY)
+	$(BIN)/rheumkit demo --out demo
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/python tools/notebooks.py check
+
+results: $(READY)
+	$(BIN)/rheumkit results
+
+samples: $(READY)
+	$(BIN)/python tools/samples.py
+
+refresh: $(READY)
+	$(BIN)/python tools/notebooks.py run $(NB)
+
+export: $(READY)
+	$(BIN)/python tools/notebooks.py export
+
+readme: $(READY)
+	$(BIN)/python tools/readme.py
+
+clean:
+	rm -rf build dist *.egg-info demo demo-real artefacts .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	find nbs rheumkit tests -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
