@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['PLUMBING', 'SOLUTION', 'source_of', 'directives', 'without_directives', 'tags', 'is_for_learners', 'stub',
            'as_exercise', 'worked_solution', 'reveal', 'for_learners', 'learners_edition', 'is_lesson', 'notebooks_in',
-           'course_paths', 'follow_links', 'build_course', 'digest', 'place_file', 'course_folder', 'place']
+           'course_paths', 'follow_links', 'build_course', 'heading', 'ReadingList', 'digest', 'place_file',
+           'course_folder', 'place']
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-002
 import ast
@@ -179,11 +180,33 @@ def build_course(root:Path,               # The repository
     return sorted(f.relative_to(target).as_posix() for f in target.rglob("*") if f.is_file())
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-031
+def heading(notebook:dict)->dict:
+    "What a notebook says about itself at its head: `title`, `promise` (the line after `>`) and `minutes` (the numbers of its **Minutes** line, added up)."
+    text = "\n".join(source_of(cell) for cell in notebook["cells"][:4] if cell["cell_type"] == "markdown")
+    title, promise, minutes = (re.search(pattern, text, re.MULTILINE) for pattern in (r"^# (.+)$", r"^> ?(.+)$", r"^.*\*\*Minutes\*\*(.+)$"))
+    return {"title": title[1].strip() if title else "", "promise": promise[1].strip() if promise else "",
+            "minutes": round(sum(map(float, re.findall(r"\d+(?:\.\d+)?", minutes[1])))) if minutes else 0}
+
+# %% ../../nbs/0_core/05_course.ipynb #05-course-033
+class ReadingList:
+    "Lessons one after the other, with what they promise and how long they take; shows itself as a table."
+    def __init__(self,
+                 paths:list[str],              # Notebooks, relative to `folder`
+                 folder:Path=Path(".")):       # The folder of the index
+        self.rows = [(path, heading(json.loads((Path(folder)/path).read_text(encoding="utf-8")))) for path in paths]
+    @property
+    def minutes(self)->int: return sum(row["minutes"] for _, row in self.rows)
+    def _repr_markdown_(self)->str:
+        lines = [f"| {k}. | [{row['title']}]({path}) | {row['promise']} | {row['minutes'] or ''} |" for k, (path, row) in enumerate(self.rows, 1)]
+        return "\n".join([f"| | Lesson | | Minutes ({self.minutes} in all) |", "|---|---|---|---|", *lines])
+    def __repr__(self)->str: return "\n".join(f"{k}. {row['title']} ({row['minutes']} minutes): {row['promise']}" for k, (_, row) in enumerate(self.rows, 1))
+
+# %% ../../nbs/0_core/05_course.ipynb #05-course-035
 def digest(data:bytes)->str:
     "The SHA-256 of a file's content."
     return hashlib.sha256(data).hexdigest()
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-032
+# %% ../../nbs/0_core/05_course.ipynb #05-course-036
 def place_file(data:bytes,             # The course's version of the file
                folder:Path,            # The learner's folder
                path:str,               # Where it goes, relative to the folder
@@ -204,7 +227,7 @@ def place_file(data:bytes,             # The course's version of the file
     placed[path] = digest(data)
     return done
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-033
+# %% ../../nbs/0_core/05_course.ipynb #05-course-037
 def course_folder()->Path|None:
     "The course that came with the installed package, or None in a checkout of the repository, where it is made from `nbs`."
     import rheumkit
@@ -212,7 +235,7 @@ def course_folder()->Path|None:
     if (package.parent/"nbs"/"index.ipynb").exists(): return None
     return package/"_course" if (package/"_course").is_dir() else None
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-034
+# %% ../../nbs/0_core/05_course.ipynb #05-course-038
 def place(folder:Path,               # The learner's folder; made if it is not there
           course:Path|None=None,     # The course; the one that came with the package if None
          )->dict[str, list[str]]:    # What was done ('new', 'same', 'updated', 'kept', 'beside') -> paths

@@ -1,0 +1,157 @@
+"The course in a real JupyterLab in a real browser: it opens on the front door, notebooks run, the slider moves the picture, nothing complains."
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+MINUTES = 60_000   # milliseconds
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(condition, seconds, what):
+    "Ask again and again until `condition()` holds; whatever it returns then."
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition(): return found
+        time.sleep(.2)
+    raise TimeoutError(f"waited {seconds} s for {what}")
+
+
+@contextmanager
+def served(folder, log):
+    "`rheumkit lab --no-browser` on a free port of this machine; gives its address with the token."
+    port = free_port()
+    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder/"config"), "JUPYTER_RUNTIME_DIR": str(folder/"runtime"), "IPYTHONDIR": str(folder/"ipython"), "PYTHONUNBUFFERED": "1"}
+    environment.pop("RHEUMKIT_STATIC", None)
+    with open(log, "w") as out:
+        command = [sys.executable, "-c", "import sys; from rheumkit.cli import main; sys.exit(main())", "lab", "--no-browser", "--port", str(port), "--folder", str(folder/"course")]
+        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            def address():
+                if server.poll() is not None: raise RuntimeError(f"the server stopped:\n{log.read_text()}")
+                return re.search(rf"http://(?:127\.0\.0\.1|localhost):{port}/lab\S*token=\w+", log.read_text())
+            yield wait_for(address, 90, "JupyterLab to say its address")[0]
+        finally:
+            os.killpg(server.pid, 15)   # its own group: the server and its kernels
+            try: server.wait(20)
+            except subprocess.TimeoutExpired: os.killpg(server.pid, 9)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, artefacts):
+    if CHROMIUM is None:
+        if os.environ.get("RHEUMKIT_CI"): pytest.fail("there is no chromium on the path")
+        pytest.skip("there is no chromium on the path (Debian: apt-get install chromium)")
+    with served(tmp_path_factory.mktemp("lab"), artefacts/"lab.log") as address: yield address
+
+
+@pytest.fixture(scope="module")
+def browser(lab):
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser):
+    "A fresh page that remembers what was said on its console."
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, reduced_motion="reduce")
+    fresh = context.new_page()
+    fresh.set_default_timeout(2*MINUTES)
+    fresh.said = []
+    fresh.on("console", lambda message: fresh.said.append(message.text) if message.type == "error" else None)
+    fresh.on("pageerror", lambda error: fresh.said.append(str(error)))
+    yield fresh
+    context.close()
+
+
+HARMLESS = re.compile(r"favicon|ResizeObserver loop|/api/contents/.*404|language-?server|lsp", re.I)
+
+
+def complaints(page): return [said for said in page.said if not HARMLESS.search(said)]
+
+
+def open_notebook(page, lab, path):
+    "Open one notebook of the course, and wait until its kernel is ready."
+    page.goto(re.sub(r"/lab[^?]*\?", f"/lab/tree/{path}?reset&", lab))
+    page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell")
+    page.wait_for_function("() => document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'")
+
+
+def run_all(page, seconds=240):
+    "Run > Run All Cells, and wait until the kernel has nothing to do any more and no cell waits."
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    page.wait_for_function("() => document.querySelector('.jp-Notebook .jp-InputArea-prompt')")
+    page.wait_for_function("""() => {
+        const panel = document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden)');
+        const waits = [...panel.querySelectorAll('.jp-InputArea-prompt')].some(p => p.textContent.includes('[*]'));
+        const ran = [...panel.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].some(p => /\\[\\d+\\]/.test(p.textContent));
+        return ran && !waits && panel.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle';
+    }""", timeout=seconds*1000)
+
+
+def errors_shown(page):
+    "Tracebacks on the page that are not the hint of an unsolved exercise."
+    shown = page.locator(".jp-Notebook .jp-RenderedText[data-mime-type='application/vnd.jupyter.error'], .jp-Notebook .jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")
+    texts = [shown.nth(k).inner_text() for k in range(shown.count())]
+    return [text for text in texts if "Error" in text and "Not yet:" not in text]
+
+
+def scroll_to(page, selector):
+    "Scroll through the notebook until something is attached, as it renders only what is near; returns its locator."
+    for _ in range(80):
+        found = page.locator(selector)
+        if found.count():
+            found.first.scroll_into_view_if_needed()
+            return found.first
+        page.locator(".jp-WindowedPanel-outer").first.evaluate("panel => panel.scrollBy(0, 500)")
+        page.wait_for_timeout(100)
+    raise AssertionError(f"nothing like {selector} on the page")
+
+
+def test_the_course_opens_on_its_front_door(page, lab, artefacts):
+    page.goto(lab)
+    page.wait_for_selector(".jp-NotebookPanel h1")
+    assert "rheumkit" in page.locator(".jp-NotebookPanel h1").first.inner_text()
+    page.wait_for_selector(".jp-NotebookPanel img[alt]")
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=artefacts/"lab_index.png")
+    assert complaints(page) == []
+    page.locator(".jp-NotebookPanel a", has_text=re.compile("convolution", re.I)).first.click()
+    page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) h1:has-text('onvolution')")
+
+
+@pytest.mark.parametrize("path", ["3_learning/00_convolution.ipynb", "6_pitfalls/01_leakage.ipynb"])
+def test_a_lesson_runs_and_its_slider_moves_the_picture(path, page, lab, artefacts):
+    open_notebook(page, lab, path)
+    run_all(page)
+    name = path.split("/")[-1].removesuffix(".ipynb")
+    slider = scroll_to(page, ".jp-Notebook .widget-slider .noUi-handle, .jp-Notebook .widget-hslider .noUi-handle")
+    box = slider.locator("xpath=ancestor::*[contains(@class, 'widget-vbox')]").last
+    picture = box.locator("img").first
+    picture.wait_for()
+    page.screenshot(path=artefacts/f"lab_{name}_before.png")
+    before = picture.get_attribute("src")
+    slider.focus()
+    for _ in range(3): page.keyboard.press("ArrowRight")
+    page.wait_for_function("([image, before]) => image.getAttribute('src') !== before", arg=[picture.element_handle(), before], timeout=MINUTES)
+    page.screenshot(path=artefacts/f"lab_{name}_after.png")
+    assert errors_shown(page) == []
+    assert complaints(page) == []

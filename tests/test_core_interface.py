@@ -1,0 +1,131 @@
+"Settings, figures, quizzes, explorers: what the notebooks do not pin."
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from rheumkit.core import explorers, figures, lesson
+from rheumkit.core import settings as kit
+
+
+@given(seed=st.integers(-10**6, 10**6), static=st.booleans(), size=st.integers(8, 4096))
+def test_settings_survive_the_environment(seed, static, size):
+    read = kit.read_settings([], {"RHEUMKIT_SEED": str(seed), "RHEUMKIT_STATIC": str(static), "RHEUMKIT_IMAGE_SIZE": f" {size} "})
+    assert (read.seed, read.static, read.image_size) == (seed, static, size)
+
+
+@pytest.mark.parametrize("name, value, said", [("SEED", "one", "whole number"), ("STATIC", "perhaps", "true or false"), ("DEVICE", "abacus", "auto, cpu or cuda"), ("IMAGE_SIZE", "3", "8 pixels")])
+def test_a_wrong_setting_is_named(name, value, said):
+    with pytest.raises(ValueError, match=said): kit.read_settings([], {f"RHEUMKIT_{name}": value})
+
+
+def test_an_unknown_setting_is_named_with_its_file(tmp_path):
+    (tmp_path/"settings.ini").write_text("[rheumkit]\nsede = 3\n")
+    with pytest.raises(ValueError, match=r"settings\.ini.*sede.*seed"): kit.read_settings([tmp_path/"settings.ini"], {})
+
+
+def test_the_nearest_settings_win_and_those_of_other_tools_are_left_alone(tmp_path):
+    (tmp_path/"settings.ini").write_text("[rheumkit]\nseed = 3\n")
+    (tmp_path/"a").mkdir(), (tmp_path/"a"/"b").mkdir()
+    (tmp_path/"a"/"settings.ini").write_text("[DEFAULT]\nlib_name = other\n")
+    assert kit.settings_files(tmp_path/"a"/"b")[-1] == (tmp_path/"settings.ini").resolve()
+
+
+def test_settings_file_lists_every_knob(root):
+    text = (root/"settings.ini").read_text()
+    assert set(re.findall(r"^(\w+) =", text, re.M)) == set(kit.Settings.__dataclass_fields__)
+    assert kit.read_settings([root/"settings.ini"], {}).data_folder == root/"data_samples"
+
+
+@given(arrays(np.float32, (5, 7), elements=st.floats(-1e6, 1e6, width=32)))
+def test_greys_keep_the_order_of_intensities(image):
+    grey = figures.to_uint8(image)
+    order = np.argsort(image, axis=None)
+    assert grey.dtype == np.uint8 and (np.diff(grey.ravel()[order].astype(int)) >= 0).all()
+
+
+def test_a_picture_escapes_its_text():
+    page = figures.Picture(figures.to_png(np.zeros((2, 2), np.uint8)), 'a < b & "c"', caption="<b>")._repr_html_()
+    assert 'alt="a &lt; b &amp; &quot;c&quot;"' in page and "&lt;b&gt;" in page
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 6)), np.zeros((1, 4, 6)), np.zeros((4, 6, 3), np.uint8)])
+def test_show_images_takes_one_image_in_any_form(image):
+    assert figures.show_images(image, alt="nothing but black, to see that it is taken").png[:4] == b"\x89PNG"
+
+
+def test_show_images_wants_alternative_text():
+    with pytest.raises(ValueError, match="alternative text"): figures.show_images(np.zeros((4, 4)))
+
+
+def test_pictures_close_their_figures():
+    import matplotlib.pyplot as plt
+    before = plt.get_fignums()
+    figures.show_images([np.eye(9)]*3, titles=list("abc"), spacing=(1, 1), simulated=True, orientation=("R", "L"), alt="three diagonals, side by side")
+    assert plt.get_fignums() == before
+
+
+def knob_draw(size=3, kind="a", on=False): return np.full((size, size), {"a": 0, "b": 200}[kind] + on, np.uint8)
+
+
+def test_explorer_moves_its_picture_with_every_knob(monkeypatch):
+    monkeypatch.setattr(kit.settings, "static", False)
+    live = explorers.explore(knob_draw, alt="a grey square", size=(3, 9, 1), kind=["a", "b"], on=False)
+    *controls, shown, said = live.children
+    seen = {shown.value}
+    for control, value in zip(controls, (5, "b", True)):
+        control.value = value
+        assert shown.value not in seen, f"{control.description} does not move the picture"
+        seen.add(shown.value)
+    assert "size = 5" in said.value and "a grey square" in said.value
+
+
+def test_explorer_twin_has_a_picture_for_each_value_and_text_for_each_picture(monkeypatch):
+    monkeypatch.setattr(kit.settings, "static", True)
+    page = explorers.explore(knob_draw, alt="a grey square", twin=dict(kind=["a", "b"], size=[3, 9]), size=(3, 9, 1), kind=["a", "b"], on=False)._repr_html_()
+    assert re.findall(r'alt="([^"]+)"', page) == [f"a grey square Here with kind = {k}, size = {s}." for k in "ab" for s in (3, 9)]
+
+
+@pytest.mark.parametrize("wrong", [dict(alt=""), dict(alt="x", twin=dict(colour=[1]), size=(1, 3, 1)), dict(alt="x"), dict(alt="x", size=(3, 1, 1)), dict(alt="x", colour=(1, 3, 1))])
+def test_a_wrong_explorer_says_so(wrong):
+    with pytest.raises(ValueError): explorers.explore(knob_draw, **wrong)
+
+
+question = {"question": "Which way?", "answers": {"Up": "No, <down>.", "Down": "Yes.", "Sideways": "No."}, "right": 1}
+
+
+def test_quiz_explains_every_answer_in_both_forms(monkeypatch):
+    monkeypatch.setattr(kit.settings, "static", True)
+    page = lesson.quiz([question])._repr_html_()
+    assert page.count("<details>") == 3 and page.count("<b>Right.</b>") == 1 and "&lt;down&gt;" in page
+    monkeypatch.setattr(kit.settings, "static", False)
+    _, choice, said = lesson.quiz([question]).children
+    marks = []
+    for answer in range(3):
+        choice.value = answer
+        marks.append("Right" in said.value)
+    assert sum(marks) == 1
+
+
+@given(st.integers(3, 6), st.text(min_size=1))
+def test_the_right_answer_stays_right_wherever_it_is_shown(count, asked):
+    answers = {f"answer {k}": f"why {k}" for k in range(count)}
+    shown = lesson.shuffled({"question": asked, "answers": answers, "right": count - 1})
+    assert [a for a, _, right in shown if right] == [f"answer {count - 1}"] and dict((a, why) for a, why, _ in shown) == answers
+
+
+@pytest.mark.parametrize("value", [False, None, np.False_, 0])
+def test_check_says_what_is_missing(value):
+    with pytest.raises(lesson.NotYet, match="the left column"): lesson.check(value, "subtract the left column")
+
+
+def test_check_shows_no_traceback_in_a_notebook():
+    from IPython.core.interactiveshell import InteractiveShell
+    shell = InteractiveShell()
+    shown = []
+    shell._showtraceback = lambda kind, value, lines: shown.extend(lines)
+    shell.run_cell("from rheumkit.core.lesson import check\ncheck(False, 'add one')")
+    assert shown == ["Not yet: add one"]
