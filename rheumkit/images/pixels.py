@@ -46,31 +46,31 @@ def cylinder_interval(start:Tensor,   # Where the rays start, (..., 3)
 # %% ../../nbs/1_images/00_pixels.ipynb #00-pixels-021
 dark_paint, light_paint = .38, .85          # Share of the light that the two kinds of squares send back
 daylight = dark_paint/light_paint           # Light in the shadow, where the open board gets 1
-lamp = torch.tensor([.75, .35, .55])        # Direction towards the lamp
+lamp = torch.tensor([.8, -.06, .55])        # Direction towards the lamp
 
 def lit(point:Tensor,          # Points on the board, (..., 3)
-        samples:int=16,        # Points on the lamp
+        samples:int=32,        # Points on the lamp
        )->Tensor:              # Light that arrives: `daylight` in full shadow, 1 in the open
     "How much light reaches the board past the cylinder."
     turn = torch.arange(samples)*2.39996          # spread over a disc like the seeds of a sunflower
-    reach = .05*((torch.arange(samples)+.5)/samples).sqrt()
+    reach = .09*((torch.arange(samples)+.5)/samples).sqrt()
     seen = torch.zeros(point.shape[:-1])
     for angle, r in zip(turn, reach):
-        way = lamp + r*torch.stack([-torch.sin(angle)*.4, torch.cos(angle), torch.sin(angle)])
+        way = lamp + r*torch.stack([-.5*torch.sin(angle), torch.cos(angle), torch.sin(angle)])
         enter, leave, _ = cylinder_interval(point, way.expand(point.shape), *cylinder)
         seen += (~((enter<leave) & (leave>0))).float()
     return daylight + (1-daylight)*seen/samples
 
-cylinder = ((4.2, 3.2), .8, 2.1)            # Axis, radius and height; the squares of the board are 1 wide
+cylinder = ((4.3, 2.5), 1.05, 2.1)            # Axis, radius and height; the squares of the board are 1 wide
 
 # %% ../../nbs/1_images/00_pixels.ipynb #00-pixels-023
 def camera_rays(rows:int, columns:int): # Start (3,) and directions (rows, columns, 3) of a camera that looks at the board
     "One ray per pixel."
-    eye, target = torch.tensor([2.2, -6.2, 6.4]), torch.tensor([2.55, 2.55, .2])
+    eye, target = torch.tensor([1.6, -5.6, 6.6]), torch.tensor([2.75, 2.75, .45])
     ahead = torch.nn.functional.normalize(target-eye, dim=0)
     right = torch.nn.functional.normalize(torch.linalg.cross(ahead, torch.tensor([0., 0., 1.])), dim=0)
     up = torch.linalg.cross(right, ahead)
-    v, u = torch.meshgrid(torch.linspace(.33, -.33, rows), torch.linspace(-.33, .33, columns)*columns/rows, indexing="ij")
+    v, u = torch.meshgrid(torch.linspace(.27, -.27, rows), torch.linspace(-.27, .27, columns)*columns/rows, indexing="ij")
     return eye, ahead + u[...,None]*right + v[...,None]*up
 
 def checker_shadow(rows:int=300, columns:int=400)->tuple: # (picture (rows, columns) in 0..1, square A, square B as masks)
@@ -79,15 +79,15 @@ def checker_shadow(rows:int=300, columns:int=400)->tuple: # (picture (rows, colu
     board = start - way*(start[2]/way[...,2])[...,None]
     place = board[...,:2].floor()
     on = ((place>=0) & (place<5)).all(-1)
-    paint = torch.where(on, torch.where((place.sum(-1)%2)==0, light_paint, dark_paint), torch.tensor(.6))
+    paint = torch.where(on, torch.where((place.sum(-1)%2)==0, light_paint, dark_paint), torch.tensor(.5))
     picture = paint*lit(board)
     enter, leave, lid = cylinder_interval(start.expand(way.shape), way, *cylinder)
     body = (enter<leave) & (enter>0)
     hit = start + way*enter[...,None]
     normal = torch.stack([(hit[...,0]-cylinder[0][0])/cylinder[1], (hit[...,1]-cylinder[0][1])/cylinder[1], torch.zeros_like(enter)], -1)
     normal = torch.where(lid[...,None], torch.tensor([0., 0., 1.]), normal)
-    picture = torch.where(body, .55*(daylight+(1-daylight)*(normal@lamp).clamp(min=0)/lamp[2]), picture)
-    middle = lambda x, y: ((board[...,0]-x).abs()<.28) & ((board[...,1]-y).abs()<.28) & ~body
+    picture = torch.where(body, .72*(daylight+(1-daylight)*(normal@lamp).clamp(min=0)/lamp[2]), picture)
+    middle = lambda x, y: ((board[...,0]-x).abs()<.42) & ((board[...,1]-y).abs()<.42) & ~body
     small = lambda m: torch.nn.functional.avg_pool2d(m.float()[None], 2)[0]
     return small(picture), small(middle(1.5, 4.5))==1, small(middle(2.5, 2.5))==1
 
