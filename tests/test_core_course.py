@@ -1,5 +1,7 @@
 "The learner's edition of every notebook, and the package that carries it."
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -23,9 +25,9 @@ def test_learners_edition_is_valid_and_without_plumbing(path):
     for cell in made["cells"]:
         assert not course.source_of(cell).startswith("#|")
         assert "teacher" not in course.tags(cell)
-    code = "\n".join(course.source_of(c) for c in code_cells(made))
-    assert "BEGIN SOLUTION" not in code and "nbdev" not in code.replace("_nbdev", "")
-    for cell in code_cells(made): compile_cell(course.source_of(cell))
+    for cell in code_cells(made):
+        compile_cell(course.source_of(cell))
+        assert not course.SOLUTION.search(course.source_of(cell)) and "import nbdev" not in course.source_of(cell)
 
 
 def compile_cell(source):
@@ -82,7 +84,7 @@ def test_links_of_the_course_lead_somewhere(tmp_path):
     for file in (tmp_path/"course").rglob("*.ipynb"):
         for cell in json.loads(file.read_text(encoding="utf-8"))["cells"]:
             if cell["cell_type"] != "markdown": continue
-            for _, target in __import__("re").findall(r"(\]\()((?!https?:|#|mailto:|attachment:)[^)\s]+)", cell["source"]):
+            for _, target in re.findall(r"(\]\()((?!https?:|#|mailto:|attachment:)[^)\s]+)", cell["source"]):
                 if not (file.parent/target.split("#")[0]).exists(): broken.append(f"{file.relative_to(tmp_path)}: {target}")
     assert not broken
 
@@ -114,7 +116,6 @@ def test_wheel_carries_the_course(tmp_path):
     "Build a wheel, install it somewhere else, and find the lessons, the samples, the settings and the kept tables there."
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     copy = tmp_path/"source"   # a copy, so that building leaves nothing behind in the checkout
-    import shutil
     shutil.copytree(notebooks.ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "build", "dist", "*.egg-info", "artefacts", "demo", "demo-real", "rheumkit-course", ".*_cache"))
     subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path/"dist", copy], check=True)
     wheel = next((tmp_path/"dist").glob("rheumkit-*.whl"))

@@ -248,8 +248,8 @@ def place(folder:Path,               # The learner's folder; made if it is not t
         with tempfile.TemporaryDirectory() as made:
             build_course(root, made)
             return place(folder, Path(made))
-    folder.mkdir(parents=True, exist_ok=True)
-    listed = folder/".rheumkit.json"
+    listed = folder/".rheumkit"/"placed.json"
+    listed.parent.mkdir(parents=True, exist_ok=True)
     placed = json.loads(listed.read_text(encoding="utf-8")) if listed.exists() else {}
     done = {}
     for file in sorted(f for f in Path(course).rglob("*") if f.is_file()):

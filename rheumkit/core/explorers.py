@@ -41,7 +41,7 @@ def drawn_png(drawn,               # (H, W) intensities, (H, W, 3) uint8, or a m
     if hasattr(drawn, "savefig"): return picture(drawn, alt="drawn by an explorer").png
     pixels = to_uint8(as_array(drawn))
     if pixels.ndim not in (2, 3): raise ValueError(f"draw returned {pixels.shape}; an explorer shows (H, W), (H, W, 3) or a matplotlib figure")
-    factor = max(1, least//pixels.shape[1])
+    factor = max(1, -(-least//pixels.shape[1]))
     return to_png(pixels.repeat(factor, 0).repeat(factor, 1))
 
 # %% ../../nbs/0_core/03_explorers.ipynb #03-explorers-012

@@ -46,9 +46,10 @@ def served(folder, log):
                 return re.search(rf"http://(?:127\.0\.0\.1|localhost):{port}/lab\S*token=\w+", log.read_text())
             yield wait_for(address, 90, "JupyterLab to say its address")[0]
         finally:
-            os.killpg(server.pid, 15)   # its own group: the server and its kernels
-            try: server.wait(20)
-            except subprocess.TimeoutExpired: os.killpg(server.pid, 9)
+            if server.poll() is None:
+                os.killpg(server.pid, 15)   # its own group: the command, the server and its kernels
+                try: server.wait(20)
+                except subprocess.TimeoutExpired: os.killpg(server.pid, 9)
 
 
 @pytest.fixture(scope="module")
