@@ -95,8 +95,8 @@ def test_lesson_has_its_parts(path):
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
     source = "\n".join(c.source for c in code)
     missing = [part for part, there in {
-        "title": notebook.cells[0].source.startswith("# "), "objectives": "**Objectives**" in text, "minutes": "**Minutes**" in text,
-        "builds on": "**Builds on**" in text, "not a medical device": "not a medical device" in text.lower(),
+        "title": notebook.cells[0].source.startswith("# "), "objectives": "**Objectives" in text, "minutes": "**Minutes" in text,
+        "builds on": "**Builds on" in text, "not a medical device": "not a medical device" in text.lower(),
         "prediction": "predict(" in source, "explorer": re.search(r"\bexplore(r)?\(", source),
         "quiz": "quiz(" in source, "2 to 4 exercises": 2 <= sum(bool(c.metadata.get("nbgrader", {}).get("solution")) for c in code) <= 4,
         "a check for each": sum(bool(c.metadata.get("nbgrader", {}).get("grade")) for c in code) >= sum(bool(c.metadata.get("nbgrader", {}).get("solution")) for c in code),

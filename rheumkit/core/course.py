@@ -134,7 +134,7 @@ def learners_edition(notebook:dict,          # A notebook of the repository, as 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-024
 def is_lesson(notebook:dict)->bool:
     "Whether a notebook is a lesson: it states its objectives near the top. The others are workshop notebooks."
-    return any("**Objectives**" in source_of(cell) for cell in notebook["cells"][:4])
+    return any(re.search(r"\*\*Objectives\b", source_of(cell)) for cell in notebook["cells"][:4] if cell["cell_type"] == "markdown")
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-025
 def notebooks_in(nbs:Path)->dict[str, dict]:
@@ -183,7 +183,7 @@ def build_course(root:Path,               # The repository
 def heading(notebook:dict)->dict:
     "What a notebook says about itself at its head: `title`, `promise` (the line after `>`) and `minutes` (the numbers of its **Minutes** line, added up)."
     text = "\n".join(source_of(cell) for cell in notebook["cells"][:4] if cell["cell_type"] == "markdown")
-    title, promise, minutes = (re.search(pattern, text, re.MULTILINE) for pattern in (r"^# (.+)$", r"^> ?(.+)$", r"^.*\*\*Minutes\*\*(.+)$"))
+    title, promise, minutes = (re.search(pattern, text, re.MULTILINE) for pattern in (r"^# (.+)$", r"^> ?(.+)$", r"\*\*Minutes\b(.+)$"))
     return {"title": title[1].strip() if title else "", "promise": promise[1].strip() if promise else "",
             "minutes": round(sum(map(float, re.findall(r"\d+(?:\.\d+)?", minutes[1])))) if minutes else 0}
 
