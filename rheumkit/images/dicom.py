@@ -6,7 +6,7 @@
 __all__ = ['DicomError', 'read_header', 'Dicom', 'display_levels', 'read_dicom', 'read_series', 'write_dicom']
 
 # %% ../../nbs/1_images/01_dicom.ipynb #01-dicom-002
-import math, os
+import io, math, os
 from functools import cached_property
 from pathlib import Path
 import numpy as np, torch
@@ -42,17 +42,28 @@ def read_header(path,                # A DICOM file
                ):                    # pydicom Dataset
     "The header of a DICOM file; files that lost their preamble are recognised by their first tags."
     import pydicom
-    path = Path(path)
-    try:
-        with open(path, "rb") as file: start = file.read(140)
-    except OSError as e: raise DicomError(path, "there is no such file" if not path.exists() else "it is a folder; use read_series" if path.is_dir() else _first(e)) from None
+    path, how = Path(path), dict(stop_before_pixels=not pixels, defer_size=2**17 if pixels else None)   # large pixels stay in the file until they are needed
+    try: header = pydicom.dcmread(path, **how)
+    except pydicom.errors.InvalidDicomError: header = _without_preamble(path, how)
+    except FileNotFoundError: raise DicomError(path, "there is no such file") from None
+    except IsADirectoryError: raise DicomError(path, "it is a folder; use read_series") from None
+    except Exception as e:
+        if path.is_dir(): raise DicomError(path, "it is a folder; use read_series") from None
+        raise DicomError(path, "the file is empty" if path.exists() and not path.stat().st_size else f"damaged header ({_first(e)}); export it again") from e
+    if len(header)==0: raise DicomError(path, "truncated: nothing follows the file's first bytes; export it again")
+    if pixels and header.file_meta.get("TransferSyntaxUID")=="1.2.840.10008.1.2.1.99": return pydicom.dcmread(path)   # deflated as a whole
+    return header
+
+def _without_preamble(path, how): # Header of a file that starts with its first tags at once, as old archives export them
+    import pydicom
+    start = path.read_bytes()[:140]
     if not start: raise DicomError(path, "the file is empty")
-    bare = start[128:132]!=b"DICM"
-    if bare and (start[:2] not in (b"\x02\0", b"\x08\0", b"\0\x08") or start[2:4]==b"\0\0" and start[:2]==b"\x02\0" and start[4:6]!=b"UL" and start[4:8]!=b"\4\0\0\0"):
+    group = start[:2] in (b"\x02\0", b"\x08\0", b"\0\x08")
+    if not group or start[2:4]==b"\0\0" and start[4:6]!=b"UL" and start[4:8]!=b"\4\0\0\0":
         raise DicomError(path, f"not a DICOM file ({_kind(start)}); export it as DICOM, or read pictures with Cohort.from_table")
-    try: header = pydicom.dcmread(path, force=bare, stop_before_pixels=not pixels)
+    try: header = pydicom.dcmread(path, force=True, **how)
     except Exception as e: raise DicomError(path, f"damaged header ({_first(e)}); export it again") from e
-    if len(header)==0: raise DicomError(path, "truncated: nothing follows the file's first bytes; export it again" if not bare else "not a DICOM file; no readable tags")
+    if len(header)==0: raise DicomError(path, "not a DICOM file; no readable tags")
     return header
 
 def _kind(start): # What a file that is not DICOM is
@@ -74,34 +85,46 @@ def _syntax(header): # UID of the transfer syntax; from the way the header is wr
     header.file_meta.TransferSyntaxUID = uid
     return uid
 
-def _plain(header, syntax): # Stored values of uncompressed grey pixels straight from the file's bytes, or None where pydicom must unpack
+def _grey(header, syntax, path): # Modality values of uncompressed grey pixels straight from the file, float32; None where pydicom must unpack
     order, bits, stored = _native.get(syntax), header.get("BitsAllocated"), header.get("BitsStored")
     if order is None or header.get("SamplesPerPixel", 1)!=1 or bits not in (8, 16) or (bits==8 and order==">") or "PixelData" not in header: return None
-    if header.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"): return None
-    shape = int(header.get("NumberOfFrames") or 1), int(header.Rows), int(header.Columns)
-    count, signed, high = math.prod(shape), header.PixelRepresentation==1, header.get("HighBit", stored-1)
+    if header.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2") or header.get("ModalityLUTSequence"): return None
+    shape, signed, high = (int(header.get("NumberOfFrames") or 1), int(header.Rows), int(header.Columns)), header.PixelRepresentation==1, header.get("HighBit", stored-1)
     if min(shape)<1: raise ValueError(f"{shape[0]} frames of {shape[1]} x {shape[2]} pixels")
     if not 1<=stored<=bits or not stored-1<=high<bits: raise ValueError(f"{stored} bits stored up to bit {high} of {bits}")
-    raw = header.PixelData
-    if len(raw)<count*bits//8: raise ValueError(f"truncated: {len(raw)} bytes of pixels where {count*bits//8} are needed")
-    values = np.frombuffer(raw, f"{order}{'i' if signed else 'u'}{bits//8}", count)
-    if order==">" : values = values.astype(values.dtype.newbyteorder("="))
-    if high!=bits-1 or stored!=bits: # clear what is not the value: other bits may hold overlays
-        values = (values<<(bits-1-high))>>(bits-stored)
-    return values.reshape(shape)
+    item, steps = header.get_item("PixelData", keep_deferred=True), _steps(header, shape[0])
+    length = item.length if item.value is None else len(item.value)
+    if length<math.prod(shape)*bits//8 or (item.value is None and os.path.getsize(path)<item.value_tell+math.prod(shape)*bits//8):
+        raise ValueError(f"truncated: fewer bytes of pixels than the {math.prod(shape)*bits//8} that are needed")
+    out, kind = np.empty((len(steps), math.prod(shape)//len(steps)), np.float32), np.dtype(f"{order}{'i' if signed else 'u'}{bits//8}")
+    with (open(path, "rb") if item.value is None else io.BytesIO(item.value)) as source:
+        if item.value is None: source.seek(item.value_tell)
+        for values, step in zip(out, steps): _fill(values, source, kind, bits, stored, high, *step)
+    return torch.from_numpy(out.reshape(shape))
 
-def _stored(header, path): # Stored values, (frames, rows, columns[, 3]); colour as RGB
-    syntax = _syntax(header)
-    values = _plain(header, syntax)
-    if values is not None: return values
+def _fill(values, source, kind, bits, stored, high, slope, intercept): # Stored values from `source` into `values`, in blocks that fit the processor's cache
+    block = np.empty(min(len(values), 1<<16), kind.newbyteorder("="))
+    for start in range(0, len(values), len(block)):
+        part = block[:len(values)-start]
+        source.readinto(memoryview(part).cast("B"))
+        if not kind.isnative: part.byteswap(inplace=True)
+        if kind.kind=="u" and high==stored-1<bits-1: np.bitwise_and(part, 2**stored-1, out=part)   # what is not the value may hold an overlay
+        elif high!=bits-1 or stored!=bits:          # push the rest out at the top, then fill with the sign
+            np.left_shift(part, bits-1-high, out=part)
+            np.right_shift(part, bits-stored, out=part)
+        values[start:start+len(part)] = part if (slope, intercept)==(1, 0) else part*np.float64(slope)+intercept
+
+def _stored(header): # Stored values, (frames, rows, columns[, 3]), colour as RGB; and the largest value a colour can have
     from pydicom.pixels import pixel_array, apply_color_lut
     values = pixel_array(header)
-    colour = header.get("SamplesPerPixel", 1)==3
-    if header.get("PhotometricInterpretation")=="PALETTE COLOR": values, colour = apply_color_lut(values, header), True
+    colour, top = header.get("SamplesPerPixel", 1)==3, 2**int(header.BitsStored)-1
+    if header.get("PhotometricInterpretation")=="PALETTE COLOR": # every possible value once, then looked up
+        table, colour = apply_color_lut(np.arange(int(values.max())+1, dtype=values.dtype), header), True
+        values, top = np.take(table.astype(np.float32), values, axis=0), 2**(8*table.dtype.itemsize)-1
     elif colour and header.PhotometricInterpretation not in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"):
         raise ValueError(f"photometric interpretation {header.PhotometricInterpretation!r} is not supported")
     frames = values.shape[0] if values.ndim==3+colour else 1
-    return values.reshape(frames, *values.shape[-2-colour:])
+    return values.reshape(frames, *values.shape[-2-colour:]), float(top)
 
 # %% ../../nbs/1_images/01_dicom.ipynb #01-dicom-007
 def _groups(header, name): # Functional group macro `name` of an enhanced object: one item per frame, or one shared, or nothing
@@ -119,20 +142,21 @@ def _slope(item): # (slope, intercept) of a header or of a functional group; Non
     if slope==0: raise ValueError("RescaleSlope is 0, which would make all pixels equal")
     return (1. if slope is None else slope, 0. if intercept is None else intercept)
 
-def _modality(values, header): # Stored values to modality values, float32
-    if values.ndim==4: return torch.from_numpy(values.astype(np.float32))
+def _steps(header, frames): # (slope, intercept) of each frame, or one for all
+    steps = [_slope(g) for g in _groups(header, "PixelValueTransformationSequence")] if "SharedFunctionalGroupsSequence" in header else []
+    steps = [s or (1., 0.) for s in steps or [_slope(header)]]
+    if len(steps) not in (1, frames): raise ValueError(f"rescale for {len(steps)} of {frames} frames")
+    return steps[:1] if len(set(steps))==1 else steps
+
+def _modality(values, header): # Stored values to modality values, float32, rounded once at the end
+    if values.ndim==4: return torch.from_numpy(values.astype(np.float32, copy=False))
     if header.get("ModalityLUTSequence"):
         from pydicom.pixels import apply_modality_lut
         return torch.from_numpy(apply_modality_lut(values, header).astype(np.float32))
-    steps = [_slope(g) for g in _groups(header, "PixelValueTransformationSequence")] if "SharedFunctionalGroupsSequence" in header else []
-    if not steps: steps = [_slope(header)]
-    if len(steps) not in (1, len(values)): raise ValueError(f"rescale for {len(steps)} of {len(values)} frames")
-    if all(s in (None, (1., 0.)) for s in steps): return torch.from_numpy(values.astype(np.float32))
-    slope, intercept = (np.array([(s or (1., 0.))[k] for s in steps]).reshape(-1, 1, 1) for k in (0, 1))
-    exact = values.astype(np.float64)     # rounded once, at the end
-    exact *= slope
-    exact += intercept
-    return torch.from_numpy(exact.astype(np.float32))
+    steps = _steps(header, len(values))
+    if steps==[(1., 0.)]: return torch.from_numpy(values.astype(np.float32, copy=False))
+    slope, intercept = np.array(steps).T.reshape(2, -1, 1, 1)
+    return torch.from_numpy((values*slope+intercept).astype(np.float32))
 
 # %% ../../nbs/1_images/01_dicom.ipynb #01-dicom-008
 def _pair(value): # Two positive numbers, or None
@@ -255,10 +279,10 @@ def read_dicom(path,      # A DICOM file
         what = f"{header.get('Modality')} object" if header.get("Modality") else "directory or report"
         raise DicomError(path, f"no pixels in it: a {what}, or truncated before the image; leave it out or export it again")
     try:
-        stored = _stored(header, path)
-        pixels = _modality(stored, header)
-        top = float(2**(8*stored.dtype.itemsize)-1) if stored.ndim==4 and stored.dtype.kind=="u" else 1.
-        if header.get("PhotometricInterpretation") in ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"): top = float(2**int(header.BitsStored)-1)
+        pixels, top = _grey(header, _syntax(header), path), 1.
+        if pixels is None:
+            stored, top = _stored(header)
+            pixels = _modality(stored, header)
     except Exception as e: raise DicomError(path, _why(e, header)) from e
     delattr(header, kind)     # the values are in `pixels` now
     return Dicom(pixels, header, path, top=top)

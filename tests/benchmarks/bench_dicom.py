@@ -1,0 +1,130 @@
+"""Reading DICOM: time and correctness against plain pydicom, fastai and MONAI, in the same run.
+
+    python tests/benchmarks/bench_dicom.py [--seconds 0.5]
+
+The files are pydicom's own test files; the real ones are added where RHEUMKIT_REAL points to them. The right values are computed
+with plain pydicom and the rescale of the functional groups. A peer is right if it gives these values (or their 0..255 picture,
+which is what fastai's PIL images hold) with the grey scale the header asks for left as it is (MONOCHROME1 not inverted).
+"""
+import argparse
+import os
+import statistics
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+
+def right_values(path):
+    import pydicom
+    from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+    d = pydicom.dcmread(path)
+    values = pixel_array(d)
+    if d.PhotometricInterpretation == "PALETTE COLOR": return apply_color_lut(values, d).astype(np.float32)
+    if d.get("SamplesPerPixel", 1) == 3: return values.astype(np.float32)
+    groups = [*d.get("SharedFunctionalGroupsSequence", []), *d.get("PerFrameFunctionalGroupsSequence", [])]
+    rescale = [g.PixelValueTransformationSequence[0] for g in groups if "PixelValueTransformationSequence" in g]
+    if rescale: return (values*float(rescale[0].RescaleSlope) + float(rescale[0].RescaleIntercept)).astype(np.float32)
+    return apply_modality_lut(values, d).astype(np.float32)
+
+
+def readers():
+    import pydicom
+    from pydicom.pixels import apply_modality_lut
+
+    from rheumkit.images.dicom import read_dicom
+
+    def plain(path):
+        d = pydicom.dcmread(path)
+        return apply_modality_lut(d.pixel_array, d)
+
+    found = {"rheumkit": lambda path: read_dicom(path).pixels.numpy(), "pydicom": plain}
+    try:
+        from fastai.vision.data import PILDicom   # kept apart from fastai.medical.imaging, which needs more packages
+    except ImportError:
+        try: from fastai.vision.core import PILDicom
+        except ImportError:
+            try: from fastai.medical.imaging import PILDicom
+            except Exception as e:
+                print(f"fastai's PILDicom cannot be imported ({type(e).__name__}: {e}); its create() is repeated here word for word in effect: Image.fromarray(dcmread(f).pixel_array)")
+                from PIL import Image
+                class PILDicom:
+                    @staticmethod
+                    def create(path): return Image.fromarray(pydicom.dcmread(path).pixel_array)
+    found["fastai PILDicom"] = lambda path: np.asarray(PILDicom.create(path))
+    try:
+        from monai.data import PydicomReader
+        reader = PydicomReader(swap_ij=False)
+        found["MONAI PydicomReader"] = lambda path: np.asarray(reader.get_data(reader.read(str(path)))[0])
+    except ImportError as e: print("MONAI is not installed:", e)
+    return found
+
+
+def same(got, right):
+    "Are these the right values, whatever the axes of length 1 and the place of the frames and colours?"
+    got, right = np.squeeze(np.asarray(got)), np.squeeze(right)
+    for turned in (got, np.moveaxis(got, -1, 0) if got.ndim > 2 else got, np.moveaxis(got, 0, -1) if got.ndim > 2 else got):
+        if turned.shape == right.shape and np.allclose(turned.astype(np.float64), right, rtol=1e-6, atol=1e-4): return True
+    return False
+
+
+def timed(read, path, seconds):
+    "Median milliseconds of one reading."
+    read(path)
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.perf_counter()
+        read(path)
+        times.append(time.perf_counter() - start)
+    return 1000*statistics.median(times)
+
+
+def cases():
+    from pydicom.data import get_testdata_file
+    names = {"CT 128²": "CT_small.dcm", "MR 64²": "MR_small.dcm", "MR big endian": "MR_small_bigendian.dcm", "MR RLE": "MR_small_RLE.dcm", "MR 12 bit, slope 3.77": "MR2_UNCI.dcm",
+             "CR MONOCHROME1": "RG1_UNCI.dcm", "CR MONOCHROME1 JPEG 2000": "RG1_J2KR.dcm", "CT JPEG 2000": "693_J2KR.dcm", "JPEG-LS": "MR_small_jpeg_ls_lossless.dcm",
+             "Modality LUT": "mlut_18.dcm", "enhanced CT, 2 frames": "eCT_Supplemental.dcm", "enhanced MR, 10 frames": "emri_small.dcm", "palette colour": "OBXXXX1A.dcm",
+             "YBR JPEG, 30 frames": "examples_ybr_color.dcm", "RGB": "SC_rgb.dcm"}
+    for label, name in names.items():
+        path = get_testdata_file(name)
+        if path: yield label, Path(path)
+    real = os.environ.get("RHEUMKIT_REAL")
+    if not real: print("RHEUMKIT_REAL is not set: the real hand and knee are left out")
+    else: yield "real hand, 2500×2048 JPEG 2000", Path(real)/"dicom"/"CR_HAND_PA_j2k_lossless.dcm"
+
+
+def series(read, folder, seconds):
+    files = sorted(folder.glob("*.dcm"))
+    return timed(lambda _: [read(f) for f in files], folder, seconds)
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--seconds", type=float, default=.5, help="time spent on each reader and file")
+    seconds = arguments.parse_args().seconds
+    warnings.simplefilter("ignore")
+    found = readers()
+    print("| file | " + " | ".join(found) + " |\n|---|" + "---|"*len(found))
+    slower = []
+    for label, path in cases():
+        right, cells, times = right_values(path), [], {}
+        for name, read in found.items():
+            try: good = same(read(path), right)
+            except Exception as e:
+                cells.append(f"fails ({type(e).__name__})")
+                continue
+            times[name] = timed(read, path, seconds)
+            cells.append(f"{times[name]:.2f} ms" + ("" if good else ", wrong"))
+        if times.get("pydicom") and times["rheumkit"] > times["pydicom"]: slower.append(f"{label} ({times['rheumkit']/times['pydicom']:.2f} times)")
+        print(f"| {label} | " + " | ".join(cells) + " |")
+    if real := os.environ.get("RHEUMKIT_REAL"):
+        knee = Path(real)/"knee_mese"
+        print("| real knee, 192 files | " + " | ".join(f"{series(read, knee, 2*seconds):.0f} ms" for read in found.values()) + " |")
+        from rheumkit.images.dicom import read_series
+        whole = timed(read_series, knee, 2*seconds)
+        print(f"\nread_series of the 192 files to {' × '.join(map(str, read_series(knee).pixels.shape))}, sorted: {whole:.0f} ms")
+    print("\nslower than plain pydicom: " + (", ".join(slower) or "nowhere"))
+
+
+if __name__ == "__main__": main()
