@@ -8,9 +8,9 @@ __all__ = ['tubular_bones', 'joint_space_mm', 'usual_pose', 'joint_of', 'erosion
            'hand_radiograph', 'Tube', 'polygon_distance', 'Block', 'average_person', 'skeleton', 'joint_centres',
            'flesh', 'Frame', 'bone_paths', 'bite_sizes', 'HandScene', 'healthy_paths', 'hand_path', 'lesion_changes',
            'hand_person', 'hand_pose', 'hand_disease', 'erosion_score', 'narrowing_score', 'hand_scores', 'hand_image',
-           'hand_truth', 'hand_scene']
+           'hand_truth', 'hand_scene', 'closeup', 'joint_crops']
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-003
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-004
 import math, zlib
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -21,31 +21,33 @@ from torch import Tensor
 
 from .shapes import Recipe, smooth_profile
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-004
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-005
 tubular_bones = {  # length, width of base, waist and head (mm), depth/width, cortex at mid-shaft (mm)
-    "mc1": (46.2, 14.6, 9.4, 13.0, .85, 1.4), "mc2": (68.1, 16.0, 8.4, 14.4, .95, 1.7), "mc3": (64.6, 13.8, 8.2, 14.2, 1.0, 1.7),
-    "mc4": (58.0, 11.4, 6.8, 12.2, 1.0, 1.4), "mc5": (53.7, 12.8, 7.4, 11.4, .95, 1.3),
+    "mc1": (46.2, 14.6, 9.4, 13.0, .85, 1.6), "mc2": (68.1, 16.0, 8.4, 14.6, .95, 2.0), "mc3": (64.6, 13.8, 8.2, 14.4, 1.0, 2.0),
+    "mc4": (58.0, 11.4, 6.8, 12.3, 1.0, 1.7), "mc5": (53.7, 12.8, 7.4, 11.6, .95, 1.6),
     "pp1": (31.6, 14.0, 8.4, 11.4, .75, 1.2), "pp2": (39.8, 14.4, 9.0, 11.0, .72, 1.35), "pp3": (44.6, 14.8, 9.3, 11.8, .72, 1.4),
     "pp4": (41.4, 13.6, 8.5, 10.8, .72, 1.3), "pp5": (32.7, 11.8, 7.0, 9.2, .72, 1.1),
     "mp2": (22.4, 12.4, 7.2, 9.2, .70, 1.1), "mp3": (26.3, 13.0, 7.6, 9.8, .70, 1.15), "mp4": (25.7, 12.2, 7.0, 9.2, .70, 1.1), "mp5": (18.1, 10.2, 5.7, 7.9, .70, .9),
-    "dp1": (21.7, 13.0, 6.4, 8.6, .60, 1.1), "dp2": (15.8, 9.6, 4.3, 6.4, .60, .8), "dp3": (17.4, 10.2, 4.6, 6.8, .60, .85), "dp4": (17.3, 9.8, 4.4, 6.6, .60, .8), "dp5": (16.0, 8.4, 3.7, 5.6, .60, .7)}
+    "dp1": (21.7, 13.0, 6.4, 8.6, .60, 1.1), "dp2": (15.8, 9.6, 4.6, 6.2, .60, .8), "dp3": (17.4, 10.2, 4.9, 6.6, .60, .85), "dp4": (17.3, 9.8, 4.7, 6.4, .60, .8), "dp5": (16.0, 8.4, 4.0, 5.4, .60, .7)}
 
 _outline = {  # station along the bone, and the shares of base, waist and head in the half width there
     "mc": np.array([(0., .90, 0., 0.), (.05, .95, .05, 0.), (.12, .68, .32, 0.), (.22, .25, .78, 0.), (.38, 0., 1., 0.), (.52, 0., 1.02, 0.), (.64, 0., .98, .06), (.73, 0., .76, .26),
                     (.80, 0., .34, .66), (.845, 0., 0., .99), (.875, 0., 0., .98), (.905, 0., 0., .88), (.94, 0., 0., .86), (1., 0., 0., .84)]),
     "pp": np.array([(0., .97, 0., 0.), (.045, 1., 0., 0.), (.12, .80, .22, 0.), (.25, .34, .68, 0.), (.45, .05, .95, 0.), (.62, 0., 1., 0.), (.74, 0., .84, .16), (.85, 0., .22, .80),
                     (.91, 0., 0., 1.), (.96, 0., 0., .97), (1., 0., 0., .93)]),
-    "dp": np.array([(0., .97, 0., 0.), (.06, 1., 0., 0.), (.18, .66, .40, 0.), (.36, .18, .85, 0.), (.56, 0., 1., 0.), (.66, 0., .70, .33), (.745, 0., .0, 1.06), (.83, 0., 0., 1.), (.93, 0., 0., .90), (1., 0., 0., .70)])}
+    "dp": np.array([(0., .97, 0., 0.), (.06, 1., 0., 0.), (.16, .70, .36, 0.), (.32, .20, .84, 0.), (.50, 0., 1., 0.), (.60, 0., .72, .30), (.70, 0., .0, 1.02), (.80, 0., 0., 1.02), (.92, 0., 0., .92), (1., 0., 0., .74)])}
 
-@lru_cache(256)
-def _half_width(kind, base, waist, head): return smooth_profile(_outline[kind][:, 0], _outline[kind][:, 1:]@np.array([base, waist, head])/2, 128)
+@lru_cache(None)
+def _shares(kind):
+    t = torch.linspace(0, 1, 128); shape = torch.stack([smooth_profile(_outline[kind][:, 0], _outline[kind][:, i], 128) for i in (1, 2, 3)], 1)
+    return shape, torch.exp(-((t-.5)/.24)**2), .25 + .75*torch.exp(-((t-.52)/.29)**4), .16 + .58*(1-torch.exp(-((t-.5)/.29)**4))
 
 def _between(low, high, low2=None, high2=None):
     "Length of an interval, or of what two intervals share."
     if low2 is not None: low, high = torch.maximum(low, low2), torch.minimum(high, high2)
     return (high-low).clamp_min(0)
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-005
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-006
 @dataclass(frozen=True)
 class Tube:
     "A tubular bone in the plane of the hand: elliptic sections along an axis, a head at the far end, a socket at the near one. All in mm."
@@ -83,39 +85,44 @@ class Tube:
         (x0, y0), (x1, y1) = self.at(0, 0), self.at(0, self.length); m = max(self.base, self.head)/2 + 2
         return min(x0, x1)-m, min(y0, y1)-m, max(x0, x1)+m, max(y0, y1)+m
 
-    def rays(self, x, y):
-        "Where the ray at (x, y) enters and leaves the bone and its marrow: (low, high, hole) for each; the hole is the hollow of the socket."
-        q, v = self.local(x, y); L, R = self.length, self.radius
-        t = v/L
-        a = _half_width(self.kind, self.base, self.waist, self.head)[(t.clamp(0, 1)*127).long()]
-        mid = torch.exp(-((t-.5)/.24)**2)
-        b = a*(self.flat + ((1-self.flat)*.8 if self.kind != "mc" else -.10)*mid)
-        shell = self.cortex*(.25 + .75*torch.exp(-((t-.52)/.29)**4))
+    @cached_property
+    def profile(self):
+        "Half width, half depth, thickness of the cortex (mm) and share of bone in the marrow space, at 128 places from base to head."
+        shape, middle, cortex, marrow = _shares(self.kind)
+        a = shape@torch.tensor([self.base, self.waist, self.head])/2
+        return torch.stack((a, a*(self.flat + ((1-self.flat)*.8 if self.kind != "mc" else -.10)*middle), self.cortex*cortex, self.density*marrow))
+
+    def rays(self, q, v):
+        "Where the ray `q` mm beside the axis and `v` mm from the base enters and leaves the bone and its marrow: (low, high, hole) for each, the hole being the hollow of the socket; and the share of bone in the marrow."
+        L, R = self.length, self.radius
+        a, b, shell, marrow = self.profile[:, (v*(127/L)).clamp(0, 127).long()]
         p = (q/a).abs().clamp_max(1.5)
-        rise = (.9 if self.kind == "mc" else 0.) + self.socket*(1-p*p) - self.ridge*torch.exp(-(q/(.11*self.base))**2) + self.slope*q + .8*((p-.75).clamp_min(0)/.25)**2
+        rise = (.9 if self.kind == "mc" else 0.) + self.socket*(1-p*p) - self.ridge*torch.exp(-(q/(.11*self.base)).square()) + self.slope*q + 12.8*(p-.75).clamp_min(0).square()
+        crest = L - R - .12*R*torch.exp(-(q/(.13*self.head)).square()) - .9*p.square().square() if self.kind == "pp" else None
         deep = self.base/2*self.flat; bowl = 2.2 if self.kind == "mc" else max(.6*self.socket, .35)
         c, s = math.cos(math.radians(self.roll)), math.sin(math.radians(self.roll))
         out = []
-        for t_side, t_head, t_base in ((0., 0., 0.), (shell, .45, (.95 if self.socket else .6)*(1-self.fused))):
+        for t_side, t_head, t_base in ((0., 0., 0.), (shell, .45, (.85 if self.socket else .5)*(1-self.fused))):
             ai, bi = (a-t_side).clamp_min(.05), (b-t_side).clamp_min(.05)
-            A = s*s/ai**2 + c*c/bi**2; B = q*c*s*(1/ai**2 - 1/bi**2); C = q*q*(c*c/ai**2 + s*s/bi**2) - 1
+            a2, b2 = ai.square().reciprocal(), bi.square().reciprocal()
+            A = a2*(s*s) + b2*(c*c); B = q*(a2-b2)*(c*s); C = q*q*(a2*(c*c) + b2*(s*s)) - 1
             root = (B*B - A*C).clamp_min(0).sqrt()
-            low, high = (-B-root)/A, (-B+root)/A
+            low, high = (-B-root)/A, (root-B)/A
             r = R - t_head
-            if self.kind == "pp": over = (v - (L - R - .12*R*torch.exp(-(q/(.13*self.head))**2) - .9*p**4)).clamp_min(0); cap = (r*r - over*over).clamp_min(0).sqrt()
+            if self.kind == "pp": over = (v - crest).clamp_min(0); cap = (r*r - over*over).clamp_min(0).sqrt()
             else: over = (v-(L-R)).clamp_min(0); cap = torch.where(over > 0, (r*r - over*over - q*q).clamp_min(0).sqrt(), torch.full_like(v, 99.))
             low, high = torch.maximum(low, -cap), torch.minimum(high, cap)
             hole = ((rise + t_base - v - self.advance).clamp_min(0)/bowl).sqrt()*deep
             out.append((low, high, hole))
-        return out
+        return *out, marrow
 
-    def marrow(self, x, y):
-        "Share of bone in the marrow space: dense near the joints, sparse in the shaft."
-        t = self.local(x, y)[1]/self.length
-        return self.density*(.18 + .72*(1-torch.exp(-((t-.5)/.29)**4)))
-    def grain(self, x, y): return self.local(x, y)
+    def walls(self, q, v):
+        "Cortex in mm that stands along the ray beside a head: the walls of the hollows where the collateral ligaments arise."
+        wide, place, strength = (.33, 1.25, 1.7) if self.kind == "mc" else (.36, .95, .9)
+        from_head = (v - (self.length - place*self.radius))/(.62*self.radius)
+        return strength*self.cortex/1.5*torch.exp(-((q.abs() - wide*self.head)/.75).square() - from_head.square().square())
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-007
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-012
 _drawn = {  # half depth in mm; outline in tenths of a mm around the base of the third metacarpal, right hand seen from behind, x to the little finger, y to the forearm
     "trapezium": (7., [(-237,112), (-224,84), (-202,66), (-207,34), (-187,12), (-161,20), (-154,55), (-127,85), (-113,114), (-127,134), (-163,150), (-199,149), (-229,136)]),
     "trapezoid": (8., [(-188,50), (-165,26), (-129,12), (-95,26), (-80,56), (-80,101), (-93,121), (-127,126), (-161,112), (-186,84)]),
@@ -147,7 +154,7 @@ def polygon_distance(x:Tensor, y:Tensor,   # Points in mm, (N,)
     inside = ((starts & ends & right) | (~starts & ~ends & ~right)).sum(1) % 2 == 1
     return torch.where(inside, -1., 1.)*d2.sqrt(), near
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-008
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-013
 @dataclass(frozen=True)
 class Block:
     "A bone drawn by its outline and its depth, with a rounded rim. All in mm."
@@ -170,7 +177,7 @@ class Block:
         shell = torch.full_like(d, self.cortex) if np.ndim(self.cortex) == 0 else torch.as_tensor(self.cortex, dtype=torch.float32)[near]
         return (d-self.swell).view(x.shape), shell.view(x.shape)
     def rays(self, x, y, surface=None):  # surface: the result of `surface` at the same points, if it is known already
-        "Where the ray at (x, y) enters and leaves the bone and its marrow."
+        "Where the ray at (x, y) enters and leaves the bone and its marrow; and the share of bone in the marrow."
         d, shell = self.surface(x, y) if surface is None else surface
         for bx, by, rx, ry, h in self.bumps: d = d - h*(1-((x-bx)/rx)**2-((y-by)/ry)**2).clamp_min(0)**2
         half = torch.full_like(d, self.half)
@@ -181,13 +188,9 @@ class Block:
             s = (d+t+rim).clamp_min(0)
             z = torch.where(d+t < 0, h - rim + (rim*rim - s*s).clamp_min(0).sqrt(), torch.zeros_like(d))
             out.append((self.middle-z, self.middle+z, torch.zeros_like(z)))
-        return out
-    def marrow(self, x, y):
-        if not self.shaft: return torch.full_like(x, self.density)
-        return self.density*(1 - .62*((y-self.shaft[0]-4)/40).clamp(0, 1))
-    def grain(self, x, y): return x, y
+        return *out, self.density*(1 - .62*((y-self.shaft[0]-4)/40).clamp(0, 1)) if self.shaft else torch.full_like(d, self.density)
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-010
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-015
 joint_space_mm = {"mcp1": 1.5, "mcp2": 1.8, "mcp3": 1.8, "mcp4": 1.7, "mcp5": 1.6, "ip1": 1.15, "pip2": 1.15, "pip3": 1.2, "pip4": 1.15, "pip5": 1.05, "dip2": .9, "dip3": .9, "dip4": .9, "dip5": .8,
                   "cmc3": 1.3, "cmc4": 1.2, "cmc5": 1.2, "trapezium_scaphoid": 1.5, "capitate_scaphoid_lunate": 1.6, "radiocarpal": 1.9}
 usual_pose = {"mc": (-25., -4., 2., 10., 19.), "pp": (-30., -8., -1., 8., 20.), "mp": (0., -7., 0., 9., 21.), "dp": (-32., -9., -1., 8., 18.),  # degrees to the right of straight up, fingers 1 to 5
@@ -261,7 +264,7 @@ def joint_centres(bones:dict)->dict:  # Joint -> (x, y) in mm
                capitate_scaphoid_lunate=tuple((middle("capitate")+middle("scaphoid")+middle("lunate"))/3))
     return {k: (float(x), float(y)) for k, (x, y) in out.items()}
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-012
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-017
 def flesh(bones:dict,      # From `skeleton`
           person:dict,
           x:Tensor, y:Tensor,  # Points in mm, any equal shape
@@ -303,7 +306,7 @@ def flesh(bones:dict,      # From `skeleton`
     share = torch.softmax(-d/blend, 1)
     return (-blend*torch.logsumexp(-d/blend, 1)).view(shape), (share*torch.lerp(s[:, 6], s[:, 7], t)).sum(1).view(shape)*k
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-014
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-019
 @lru_cache(64)
 def _grain(seed, finest=1.2, n=256, step=.25):
     "A tile of trabecular texture, a little elongated along the bone, standard deviation 1; nothing much smaller than `finest` mm."
@@ -318,7 +321,9 @@ class Frame:
     size:tuple     # (height, width) in pixels
     step:tuple     # mm between pixels (y, x)
     centre:tuple   # Middle of the picture (x, y)
+    @lru_cache(8)
     def axes(self):
+        "Positions of the columns (x) and of the rows (y)."
         (h, w), (sy, sx), (cx, cy) = self.size, self.step, self.centre
         return (torch.arange(w)-(w-1)/2)*sx + cx, (torch.arange(h)-(h-1)/2)*sy + cy
     def part(self, x0, y0, x1, y1):
@@ -331,34 +336,29 @@ class Frame:
 def bone_paths(bone, frame:Frame, part:tuple, grain:int)->tuple:  # Returns path lengths in mm through the whole bone, its cortex, its trabeculae; and where the ray enters and leaves (for lesions)
     "What the rays of a part of the picture (two slices) meet in one bone, each (height, width)."
     X, Y = frame.axes(); X, Y = X[part[1]], Y[part[0]]
+    x, y = X.expand(len(Y), -1), Y[:, None].expand(-1, len(X)); keep = surface = None
     if isinstance(bone, Block):
-        if len(X) > 24 and len(Y) > 24:  # the distance of an outline is smooth: every second sample is enough
-            xc, yc = torch.linspace(float(X[0]), float(X[-1]), len(X)//2), torch.linspace(float(Y[0]), float(Y[-1]), len(Y)//2)
+        if len(X) > 24 and len(Y) > 24:  # the distance of an outline is smooth: a coarser grid is enough
+            xc, yc = torch.linspace(float(X[0]), float(X[-1]), len(X)*2//5), torch.linspace(float(Y[0]), float(Y[-1]), len(Y)*2//5)
             coarse = torch.stack(bone.surface(xc.expand(len(yc), -1), yc[:, None].expand(-1, len(xc))))
-            surface = torch.nn.functional.interpolate(coarse[None], size=(len(Y), len(X)), mode="bilinear", align_corners=True)[0]
-        else: surface = None
-        x, y = X.expand(len(Y), -1), Y[:, None].expand(-1, len(X))
-        rays = bone.rays(x, y, surface); keep = None
+            surface = torch.nn.functional.interpolate(coarse[None], size=x.shape, mode="bilinear", align_corners=True)[0]
+        rays = bone.rays(x, y, surface)
     else:
-        x, y = X.expand(len(Y), -1), Y[:, None].expand(-1, len(X))
-        q, v = bone.local(x, y)
-        keep = (q.abs() < max(bone.base, bone.head)/2 + .3) & (v > -1-bone.advance) & (v < bone.length + .1)
-        x, y = x[keep], y[keep]
-        rays = bone.rays(x, y)
-    (lo, hi, hole), (lo2, hi2, hole2) = rays
+        x, y = bone.local(X[None, :], Y[:, None])
+        keep = (x.abs() < max(bone.base, bone.head)/2 + .3) & (y > -1-bone.advance) & (y < bone.length + .1)
+        x, y = x[keep], y[keep]; rays = bone.rays(x, y)
+    (lo, hi, hole), (lo2, hi2, hole2), share = rays
     whole = _between(lo, hi) - _between(lo, hi, -hole, hole)
     marrow = torch.minimum(_between(lo2, hi2) - _between(lo2, hi2, -hole2, hole2), whole)
-    share = bone.marrow(x, y)*_roughness(bone, x, y, grain)
-    out = [whole, whole-marrow, marrow*share, lo, hi, lo2, hi2, share]
+    s = _seed(bone.name, grain); share = share*(1 + .20*_grain(s % 16)[((y*4).long()+s//16) % 256, ((x*4).long()+s//4096) % 256])
+    cortex = whole-marrow
+    if isinstance(bone, Tube) and bone.kind != "dp": cortex = cortex + bone.walls(x, y)*(whole > 1)
+    out = [whole, cortex, marrow*share, lo, hi, lo2, hi2, share]
     if keep is None: return out
     full = torch.zeros(len(out), *keep.shape); full[:, keep] = torch.stack(out)
     return list(full)
 
-def _roughness(bone, x, y, grain):
-    q, v = bone.grain(x, y); s = _seed(bone.name, grain)
-    return 1 + .13*_grain(s % 16)[((v*4).long()+s//16) % 256, ((q*4).long()+s//4096) % 256]
-
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-016
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-021
 erosion_sites = ("mcp1", "mcp2", "mcp3", "mcp4", "mcp5", "ip1", "pip2", "pip3", "pip4", "pip5", "cmc1", "trapezium_trapezoid", "scaphoid", "lunate", "radius", "ulna")
 narrowing_sites = ("mcp1", "mcp2", "mcp3", "mcp4", "mcp5", "pip2", "pip3", "pip4", "pip5", "cmc3", "cmc4", "cmc5", "trapezium_scaphoid", "capitate_scaphoid_lunate", "radiocarpal")
 osteopenia_sites = tuple(j for j in erosion_sites if j[:3] in ("mcp", "pip", "ip1"))
@@ -385,7 +385,7 @@ def _bites(bones, site, severity, order):
         if isinstance(bone, Tube):
             v = bone.length-1.12*bone.radius if where == "head" and bone.kind == "mc" else bone.length-.75*bone.radius if where == "head" else .035*bone.length
             wide = bone.head if where == "head" else bone.base
-            edge = float(_half_width(bone.kind, bone.base, bone.waist, bone.head)[int(v/bone.length*127)])*which
+            edge = float(bone.profile[0, int(v/bone.length*127)])*which
             x, y = bone.at(edge, v if which else .3); (ex, ey) = bone.along
             inward = (which*ey, -which*ex) if which else (ex, ey)
         else:
@@ -409,7 +409,7 @@ def _narrowed(bones, site, severity):
     else: d = to-b.outline.mean(0); x, y = b.outline[np.argmax(b.outline@d)]
     return name, replace(b, bumps=((float(x), float(y), rx, ry, gap*1.15),)), (x-rx, y-ry, x+rx, y+ry)
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-017
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-022
 structure_names = ("soft tissue", "radius", "ulna", "scaphoid", "lunate", "triquetrum", "pisiform", "trapezium", "trapezoid", "capitate", "hamate", *tubular_bones, "sesamoid")
 lesion_names = ("erosion", "narrowing", "osteopenia")
 field_mm = (240., 180.)  # the cassette's field that is shown (height, width)
@@ -429,15 +429,17 @@ class HandScene:
     side:str          # "R" or "L"
     severities:dict   # "erosion", "narrowing", "osteopenia": site -> 0..1; "pose"
     size:tuple        # (height, width) in pixels
+    field:tuple = field_mm  # What is shown (height, width), in mm
+    centre:tuple = None     # Middle of it in the right hand (x, y), in mm; None: the whole hand in the middle
 
     @property
-    def step(self): return field_mm[0]/self.size[0], field_mm[1]/self.size[1]
+    def step(self): return self.field[0]/self.size[0], self.field[1]/self.size[1]
     @cached_property
     def bones(self): return skeleton(self.person, self.severities.get("pose", usual_pose))
     @cached_property
     def finer(self): return max(1, round(max(self.step)/.48))  # rays are traced at least every half millimetre
     @cached_property
-    def frame(self): return Frame((self.size[0]*self.finer, self.size[1]*self.finer), (self.step[0]/self.finer, self.step[1]/self.finer), _middle_of_picture(self.bones))
+    def frame(self): return Frame((self.size[0]*self.finer, self.size[1]*self.finer), (self.step[0]/self.finer, self.step[1]/self.finer), self.centre or _middle_of_picture(self.bones))
     @cached_property
     def healthy(self): return healthy_paths(self)
     @cached_property
@@ -453,7 +455,7 @@ class HandScene:
         out = {"hand": self.skin, "cortex": cortex, "trabeculae": trabeculae}
         return {k: v.flip(-1) for k, v in out.items()} if self.side == "L" else out
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-018
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-023
 def healthy_paths(scene:HandScene)->tuple:
     "Without lesions: path lengths through cortex and trabeculae in mm, and the label of the bone, on the fine grid of a right hand."
     frame = scene.frame; cortex, trabeculae, labels = torch.zeros(frame.size), torch.zeros(frame.size), torch.zeros(frame.size, dtype=torch.uint8)
@@ -467,14 +469,14 @@ def healthy_paths(scene:HandScene)->tuple:
 
 def hand_path(scene:HandScene)->Tensor:
     "Path through the whole hand in mm at the size of the picture: a slab with rounded rims, inside the skin line. The skin line is smooth, so a coarse grid is enough."
-    size = tuple(math.ceil(n*s/2.5) for n, s in zip(scene.size, scene.step))
-    x, y = Frame(size, (field_mm[0]/size[0], field_mm[1]/size[1]), scene.frame.centre).axes()
+    size = tuple(math.ceil(n*s/3.2)+1 for n, s in zip(scene.size, scene.step))
+    x, y = Frame(size, (scene.field[0]/size[0], scene.field[1]/size[1]), scene.frame.centre).axes()
     coarse = torch.stack(flesh(scene.bones, scene.person, x.expand(len(y), -1), y[:, None].expand(-1, len(x))))
     d, half = torch.nn.functional.interpolate(coarse[None], size=scene.size, mode="bicubic", align_corners=False)[0]
     rim = .95*half; s = (d+rim).clamp_min(0)
     return torch.where(d < 0, 2*(half-rim + (rim*rim-s*s).clamp_min(0).sqrt()), torch.zeros_like(d))
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-019
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-024
 def lesion_changes(scene:HandScene)->dict:
     "What each kind of lesion does, (cortex, trabeculae) on the fine grid: mm added by narrowing, mm taken by erosion, share left by osteopenia. Zero (or one) wherever nothing changes."
     bones, frame = dict(scene.bones), scene.frame
@@ -515,7 +517,7 @@ def _bitten(bone, bites, frame, grain):
     cortex_gone = torch.minimum((torch.minimum(all_gone, whole)-marrow_gone).clamp_min(0), c)
     return part, torch.stack((cortex_gone, torch.minimum(marrow_gone*share, t)))
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-021
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-026
 _often = {"mcp1": -.5, "mcp2": .55, "mcp3": .5, "mcp4": -.1, "mcp5": .15, "ip1": -.6, "pip2": .1, "pip3": .3, "pip4": .0, "pip5": -.2, "cmc1": -.7, "trapezium_trapezoid": -.4, "scaphoid": .2, "lunate": .25, "radius": .1, "ulna": .6,
           "cmc3": .0, "cmc4": -.1, "cmc5": -.3, "trapezium_scaphoid": -.1, "capitate_scaphoid_lunate": .4, "radiocarpal": .45}
 _every_site = tuple(_often)
@@ -561,7 +563,7 @@ def hand_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dic
     return {"erosion": erosion, "narrowing": narrowing, "osteopenia": thin, "pose": pose, "joint_space": person["joint_space"],
             "joints": {j: (sign*(x-cx), y-cy) for j, (x, y) in joint_centres(bones).items()}}
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-023
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-028
 def erosion_score(severity:float)->int:  # 0..1 as in the severities of a site
     "Van der Heijde's 0–5: every erosion counts 1 if discrete, 2 from a quarter of the joint surface, 3 when it crosses the middle of the bone; together at most 5 (J Rheumatol 1999;26:743)."
     lost = bite_sizes(severity)
@@ -579,7 +581,7 @@ def hand_scores(severities:dict)->dict:
     space = {f"joint_space_{s}_mm": joint_space_mm[s]*severities.get("joint_space", 1.)*(1-severities["narrowing"].get(s, 0.)) for s in narrowing_sites}
     return {**out, **e, **n, **space, **{f"{j}_{a}_mm": p for j, xy in severities.get("joints", {}).items() for a, p in zip("xy", xy)}}
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-025
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-035
 @dataclass(frozen=True)
 class _Scanner:
     name:str; centre:str; kvp:float = 52.; blur_mm:float = .35; dose:float = 1.; scatter:float = .25; sharpen:float = .6; gain:float = 1.; gamma:float = .9; low:float = .15; high:float = 2.3
@@ -596,10 +598,10 @@ def _blurred(image, sigma):
 def hand_image(scene:HandScene, scanner, rng=None)->Tensor:
     p = scene.paths; step = scene.step[0]; k = (52./scanner.kvp)
     soft = .021*k*p["hand"]
-    through = torch.exp(-(soft + .125*k**2*p["cortex"] + .042*k**2*p["trabeculae"]))
+    through = torch.exp(-(soft + .135*k**2*p["cortex"] + .052*k**2*p["trabeculae"]))
     through = (1-scanner.scatter)*_blurred(through, scanner.blur_mm/step) + scanner.scatter*torch.exp(-soft)*.35
     if rng is not None:
-        n = 9000.*scanner.dose*step**2; through = through + torch.from_numpy(rng.normal(size=through.shape).astype(np.float32))*(through/n).clamp_min(1e-7).sqrt()
+        n = 60000.*scanner.dose*step**2; through = through + torch.from_numpy(rng.normal(size=through.shape).astype(np.float32))*(through/n).clamp_min(1e-7).sqrt()
     out = -torch.log(through.clamp_min(1e-3))
     out = out + scanner.sharpen*(out - _blurred(out, .8/step))
     return ((out-scanner.low)/(scanner.high-scanner.low)).clamp(0, 1)[None]**scanner.gamma
@@ -623,7 +625,35 @@ def hand_scene(person:dict, side:str, severities:dict, size=None)->HandScene:
     "The hand as it lies on the cassette."
     return HandScene(person, side, severities, tuple(size or (256, 192)))
 
+def closeup(person:dict, severities:dict, joint:str, mm:float=36., size:int=144)->HandScene:  # Width of the view in mm and in pixels
+    "One joint of a right hand, larger: the same solids seen through a smaller window."
+    centre = joint_centres(skeleton(person, severities.get("pose", usual_pose)))[joint]
+    return HandScene(person, "R", severities, (size, size), (mm, mm), centre)
+
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-036
 hand_radiograph = Recipe(name="hand-radiograph", title="Hand and wrist radiograph in rheumatoid arthritis, by joint", modality="DX", body_part="HAND", view="PA", size=(256, 192), scanners=hand_scanners,
                          structures=structure_names, lesions=lesion_names,
                          scales={"svdh_erosion": (0, 80, 2.5), "svdh_narrowing": (0, 60, 2.5), "svdh_total": (0, 140, 3.5), **{f"erosion_{s}": (0, 5, .45) for s in erosion_sites}, **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}},
                          person=hand_person, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0], field_mm[1]/size[1]))
+
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-051
+def joint_crops(cohort,          # A hand cohort of `simulate`, as large as you like (its table knows where the joints are)
+                joints=("mcp2", "mcp3", "mcp4", "mcp5", "pip2", "pip3", "pip4", "pip5"),  # Which joints
+                mm:float=30.,    # Width and height of a crop
+                flip:bool=True,  # Hang left hands as right ones
+               ):                # Returns a Cohort: one row per joint, with columns joint, erosion, narrowing (as read) and erosion_true, narrowing_true
+    "Cut the joints out of whole hands: what a first step of detection would hand to a second."
+    import pandas as pd
+    from rheumkit.images.cohort import Cohort
+    size, images, rows, crops = [round(mm/s) for s in cohort.spacing], cohort.tensor(), [], []
+    for i, row in enumerate(cohort.table.to_dict("records")):
+        image = images[i]; h, w = image.shape[-2:]
+        padded = torch.nn.functional.pad(image, (size[1], size[1], size[0], size[0]))
+        for joint in joints:
+            top = round(row[f"{joint}_y_mm"]/cohort.spacing[0] + h/2 + size[0]/2); left = round(row[f"{joint}_x_mm"]/cohort.spacing[1] + w/2 + size[1]/2)
+            crop = padded[:, top:top+size[0], left:left+size[1]]
+            crops.append(crop.flip(-1).clone() if flip and row["side"] == "L" else crop.clone())
+            keep = {k: row[k] for k in ("patient_id", "case_id", "visit", "side", "body_part", "modality", "view", "centre", "scanner", "sex", "age") if k in row}
+            scores = {kind + end: row[f"{kind}_{joint}{end}"] for kind in ("erosion", "narrowing") for end in ("", "_true") if f"{kind}_{joint}{end}" in row}
+            rows.append({"image_id": f"{row['image_id']}-{joint}", **keep, "joint": joint, **scores})
+    return Cohort(pd.DataFrame(rows), crops, spacing=cohort.spacing, name=f"{cohort.name}-joints", simulated=cohort.simulated)
