@@ -6,9 +6,9 @@
 __all__ = ['plt', 'Lazy', 'accuracy', 'auc', 'check', 'checker_shadow', 'classification', 'Cohort', 'CohortError', 'detection',
            'dice', 'DicomError', 'Estimate', 'explore', 'fit', 'interval', 'learner', 'mean_absolute_error', 'NotYet',
            'np', 'overlay', 'pd', 'picture', 'predict', 'predictions', 'quadratic_kappa', 'quiz', 'read_dicom',
-           'read_series', 'Reader', 'recipes', 'regression', 'results', 'segment', 'sensitivity', 'settings',
+           'read_series', 'Reader', 'recipes', 'regression', 'results', 'Scanner', 'segment', 'sensitivity', 'settings',
            'show_images', 'simulate', 'small_network', 'small_unet', 'specificity', 'study', 'sweep', 'to_uint8',
-           'torch', 'window', 'write_dicom']
+           'todo', 'torch', 'window', 'write_dicom']
 
 # %% ../nbs/all.ipynb #all-002
 import importlib
@@ -30,13 +30,14 @@ plt = Lazy("matplotlib.pyplot")
 # %% ../nbs/all.ipynb #all-007
 from .core.settings import settings
 from .core.figures import overlay, picture, show_images, to_uint8
-from .core.lesson import NotYet, check, predict, quiz
+from .core.lesson import NotYet, check, predict, quiz, todo
 from .core.explorers import explore
 from .core.sweeps import results, sweep
 from .images.pixels import checker_shadow, window
 from .images.dicom import DicomError, read_dicom, read_series, write_dicom
 from .images.cohort import Cohort, CohortError
 from .phantom.readers import Reader
+from .phantom.scanners import Scanner
 from .phantom.recipes import recipes, simulate
 from .learning.network import small_network, small_unet
 from .learning.training import fit, learner, predictions, segment
@@ -47,5 +48,6 @@ from .pitfalls import study
 # %% ../nbs/all.ipynb #all-008
 _all_ = ["accuracy", "auc", "check", "checker_shadow", "classification", "Cohort", "CohortError", "detection", "dice", "DicomError", "Estimate",
          "explore", "fit", "interval", "learner", "mean_absolute_error", "NotYet", "np", "overlay", "pd", "picture", "plt", "predict", "predictions",
-         "quadratic_kappa", "quiz", "read_dicom", "read_series", "Reader", "recipes", "regression", "results", "segment", "sensitivity", "settings",
-         "show_images", "simulate", "small_network", "small_unet", "specificity", "study", "sweep", "to_uint8", "torch", "window", "write_dicom"]
+         "quadratic_kappa", "quiz", "read_dicom", "read_series", "Reader", "recipes", "regression", "results", "Scanner", "segment", "sensitivity",
+         "settings", "show_images", "simulate", "small_network", "small_unet", "specificity", "study", "sweep", "to_uint8", "todo", "torch", "window",
+         "write_dicom"]

@@ -72,12 +72,13 @@ def stub(solution:str,      # The code between the two lines
     if not indent:
         for node in ast.parse(textwrap.dedent(solution)).body:
             if isinstance(node, ast.Assign):
-                waiting += [f"{t.id} = None" for target in node.targets for t in ast.walk(target) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)]
-            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name): waiting.append(f"{node.target.id} = None")
+                waiting += [f"{t.id} = todo" for target in node.targets for t in ast.walk(target) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)]
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name): waiting.append(f"{node.target.id} = todo")
             elif isinstance(node, ast.FunctionDef):
                 said = ast.get_docstring(node)
-                waiting.append(f"def {node.name}({ast.unparse(node.args)}):\n" + (f'    "{said}"\n' if said and '"' not in said and "\n" not in said else "") + "    return None")
-    return textwrap.indent("\n".join(["# Your code here", *(dict.fromkeys(waiting) or ["..."] if not indent else ["..."])]), indent) + "\n"
+                waiting.append(f"def {node.name}({ast.unparse(node.args)}):\n" + (f'    "{said}"\n' if said and '"' not in said and "\n" not in said else "") + "    return todo")
+    waiting = list(dict.fromkeys(waiting)) or ["return todo" if indent and re.search(r"^\s*return\b", solution, re.MULTILINE) else "..."]
+    return textwrap.indent("\n".join(["# Your code here", *waiting]), indent) + "\n"
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-015
 def as_exercise(source:str)->str:
