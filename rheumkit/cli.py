@@ -139,10 +139,13 @@ def demo(out:Path,                     # Folder for report.html and results.json
          image:str="image",            # Its column with the image files
          patient:str="patient_id",     # Its column with the patient
          seed:int|None=None)->int:
-    "Run the three routes and write the report; returns 0 when all went well."
+    "Run the three routes and write the report; returns 0 when all went well, 2 when the table or what is asked of it is wrong (and says what)."
+    from rheumkit.images.cohort import CohortError
     from rheumkit.routes import overview
-    results = overview.run_routes(out=Path(out), table=table, label=label, positive=positive, image=image, patient=patient, seed=settings.seed if seed is None else seed)
-    overview.write_report(results, Path(out))
+    try: overview.demo(out=Path(out), table=table, label=label, positive=positive, image=image, patient=patient, seed=settings.seed if seed is None else seed)
+    except CohortError as error:
+        print(f"rheumkit demo: {error}", file=sys.stderr)
+        return 2
     print(f"Report: {Path(out)/'report.html'}\nNumbers: {Path(out)/'results.json'}")
     return 0
 

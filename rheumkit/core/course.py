@@ -64,16 +64,17 @@ def is_for_learners(cell:dict)->bool:
 SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION[^\n]*\n(.*?)^[ \t]*### END SOLUTION[^\n]*\n?", re.MULTILINE | re.DOTALL)
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-014
-def stub(solution:str,      # The code between the two lines
-         indent:str="",     # How far it is indented
-        )->str:             # What the learner fills in
+def stub(solution:str,              # The code between the two lines
+         indent:str="",             # How far it is indented
+         given:frozenset=frozenset(),  # Names that have a value before the solution; they keep it
+        )->str:                     # What the learner fills in
     "Names waiting for a value, functions waiting for a body, or just a line to be filled in."
     waiting = []
     if not indent:
         for node in ast.parse(textwrap.dedent(solution)).body:
             if isinstance(node, ast.Assign):
-                waiting += [f"{t.id} = todo" for target in node.targets for t in ast.walk(target) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)]
-            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name): waiting.append(f"{node.target.id} = todo")
+                waiting += [f"{t.id} = todo" for target in node.targets for t in ast.walk(target) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store) and t.id not in given]
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id not in given: waiting.append(f"{node.target.id} = todo")
             elif isinstance(node, ast.FunctionDef):
                 said = ast.get_docstring(node)
                 waiting.append(f"def {node.name}({ast.unparse(node.args)}):\n" + (f'    "{said}"\n' if said and '"' not in said and "\n" not in said else "") + "    return todo")
@@ -83,20 +84,25 @@ def stub(solution:str,      # The code between the two lines
 # %% ../../nbs/0_core/05_course.ipynb #05-course-015
 def as_exercise(source:str)->str:
     "The code of an exercise with stubs in place of its solutions."
-    return SOLUTION.sub(lambda found: stub(found[2], found[1]), source + ("" if source.endswith("\n") else "\n")).rstrip("\n")
+    def fill(found):
+        try: before = ast.parse(source[:found.start()])
+        except SyntaxError: return stub(found[2], found[1])   # the solution stands inside a block that began before it
+        return stub(found[2], found[1], frozenset(n.id for n in ast.walk(before) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)))
+    source += "" if source.endswith("\n") else "\n"
+    return SOLUTION.sub(fill, source).rstrip("\n")
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-016
 def worked_solution(source:str)->str:
     "The code of an exercise as its author solved it, without the lines that mark the solution."
     return re.sub(r"^[ \t]*### (BEGIN|END) SOLUTION[^\n]*\n?", "", source, flags=re.MULTILINE).strip("\n")
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-018
+# %% ../../nbs/0_core/05_course.ipynb #05-course-019
 def reveal(solution:str)->dict:
     "A cell that opens to the worked solution."
     text = f"<details>\n<summary>A worked solution (try it yourself first)</summary>\n\n```python\n{solution}\n```\n\n</details>"
     return {"cell_type": "markdown", "metadata": {}, "source": text}
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-020
+# %% ../../nbs/0_core/05_course.ipynb #05-course-021
 def for_learners(cell:dict)->dict:
     "A cell as a learner gets it: directives off, folded code folded, exercises as stubs, pictures kept except where the learner is to make them."
     graded = cell["metadata"].get("nbgrader", {})
@@ -109,7 +115,7 @@ def for_learners(cell:dict)->dict:
         outputs, metadata["tags"] = [], sorted({*metadata.get("tags", []), "raises-exception"})
     return dict(cell, metadata=metadata, source=source, outputs=outputs, execution_count=None)
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-021
+# %% ../../nbs/0_core/05_course.ipynb #05-course-022
 def learners_edition(notebook:dict,          # A notebook of the repository, as its JSON
                      solutions:bool=True,    # True: worked solutions behind a reveal, for who learns alone. False: none at all and nbgrader's marks kept, for a class
                     )->dict:                 # The notebook a learner opens
@@ -132,23 +138,23 @@ def learners_edition(notebook:dict,          # A notebook of the repository, as 
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     return {"cells": cells, "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-024
+# %% ../../nbs/0_core/05_course.ipynb #05-course-025
 def is_lesson(notebook:dict)->bool:
     "Whether a notebook is a lesson: it states its objectives near the top. The others are workshop notebooks."
     return any(re.search(r"\*\*Objectives\b", source_of(cell)) for cell in notebook["cells"][:4] if cell["cell_type"] == "markdown")
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-025
+# %% ../../nbs/0_core/05_course.ipynb #05-course-026
 def notebooks_in(nbs:Path)->dict[str, dict]:
     "The notebooks under a folder, by their path in it."
     files = sorted(f for f in Path(nbs).rglob("*.ipynb") if not any(part.startswith((".", "_")) for part in f.relative_to(nbs).parts))
     return {f.relative_to(nbs).as_posix(): json.loads(f.read_text(encoding="utf-8")) for f in files}
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-026
+# %% ../../nbs/0_core/05_course.ipynb #05-course-027
 def course_paths(notebooks:dict[str, dict])->dict[str, str]:
     "Where each notebook of the repository stands in the course."
     return {path: path if path == "index.ipynb" or is_lesson(notebook) else f"workshop/{path}" for path, notebook in notebooks.items()}
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-027
+# %% ../../nbs/0_core/05_course.ipynb #05-course-028
 def follow_links(source:str,               # Markdown
                  path:str,                 # Where its notebook stands in the repository
                  moved:dict[str, str],     # Where each notebook stands in the course
@@ -160,7 +166,7 @@ def follow_links(source:str,               # Markdown
         return "](" + posixpath.relpath(moved[target], posixpath.dirname(moved[path]) or ".") + (found[2] or "") + ")"
     return re.sub(r"\]\(([^)#\s]+\.ipynb)(#[^)\s]*)?\)", lead, source)
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-029
+# %% ../../nbs/0_core/05_course.ipynb #05-course-030
 def build_course(root:Path,               # The repository
                  target:Path,             # Folder to make; it must not hold anything yet
                  solutions:bool=True,     # See `learners_edition`
@@ -180,7 +186,7 @@ def build_course(root:Path,               # The repository
     for name in ("settings.ini", "LICENSE-lessons"): shutil.copyfile(root/name, target/name)
     return sorted(f.relative_to(target).as_posix() for f in target.rglob("*") if f.is_file())
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-031
+# %% ../../nbs/0_core/05_course.ipynb #05-course-032
 def heading(notebook:dict)->dict:
     "What a notebook says about itself at its head: `title`, `promise` (the line after `>`) and `minutes` (the numbers of its **Minutes** line, added up)."
     text = "\n".join(source_of(cell) for cell in notebook["cells"][:4] if cell["cell_type"] == "markdown")
@@ -188,7 +194,7 @@ def heading(notebook:dict)->dict:
     return {"title": title[1].strip() if title else "", "promise": promise[1].strip() if promise else "",
             "minutes": round(sum(map(float, re.findall(r"\d+(?:\.\d+)?", minutes[1])))) if minutes else 0}
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-033
+# %% ../../nbs/0_core/05_course.ipynb #05-course-034
 class ReadingList:
     "Lessons one after the other, with what they promise and how long they take; shows itself as a table."
     def __init__(self,
@@ -202,12 +208,12 @@ class ReadingList:
         return "\n".join([f"| | Lesson | | Minutes ({self.minutes} in all) |", "|---|---|---|---|", *lines])
     def __repr__(self)->str: return "\n".join(f"{k}. {row['title']} ({row['minutes']} minutes): {row['promise']}" for k, (_, row) in enumerate(self.rows, 1))
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-035
+# %% ../../nbs/0_core/05_course.ipynb #05-course-036
 def digest(data:bytes)->str:
     "The SHA-256 of a file's content."
     return hashlib.sha256(data).hexdigest()
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-036
+# %% ../../nbs/0_core/05_course.ipynb #05-course-037
 def place_file(data:bytes,             # The course's version of the file
                folder:Path,            # The learner's folder
                path:str,               # Where it goes, relative to the folder
@@ -228,7 +234,7 @@ def place_file(data:bytes,             # The course's version of the file
     placed[path] = digest(data)
     return done
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-037
+# %% ../../nbs/0_core/05_course.ipynb #05-course-038
 def course_folder()->Path|None:
     "The course that came with the installed package, or None in a checkout of the repository, where it is made from `nbs`."
     import rheumkit
@@ -236,7 +242,7 @@ def course_folder()->Path|None:
     if (package.parent/"nbs"/"index.ipynb").exists(): return None
     return package/"_course" if (package/"_course").is_dir() else None
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-038
+# %% ../../nbs/0_core/05_course.ipynb #05-course-039
 def place(folder:Path,               # The learner's folder; made if it is not there
           course:Path|None=None,     # The course; the one that came with the package if None
          )->dict[str, list[str]]:    # What was done ('new', 'same', 'updated', 'kept', 'beside') -> paths
