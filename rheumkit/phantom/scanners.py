@@ -23,7 +23,7 @@ class Scanner:
 class RadiographScanner(Scanner):
     "Tube, detector and processing of a radiography system."
     kev:float = 35.          # Effective energy of the beam in keV (of a tube at about twice to three times as many kV), 30 to 60
-    photons:float = 8000.    # Photons a mm² that reach the detector where nothing is in the way
+    photons:float = 60000. # Photons a mm² that reach the detector where nothing is in the way
     blur_mm:float = .25      # Blur by focal spot and detector, standard deviation
     scatter:float = .25      # Scattered share of the signal behind soft tissue, 0 (good grid) to 0.6
     low:float = .0           # Density (log exposure) shown as black

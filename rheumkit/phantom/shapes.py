@@ -230,18 +230,18 @@ def rough(solid:Solid,
 
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-018
 def chords(solid:Solid, grid:Grid,
-           offsets=(0.,),   # Surfaces to measure to, in mm: 0 the surface itself, -1 the surface one mm below it
+           offsets=(0.,),   # Surfaces to measure to, in mm: 0 the surface itself, -1 the surface one mm below it, or a function of (x, y, z) that gives them
           )->Tensor:        # Path lengths in mm, (len(offsets), height, width)
     "Length of the ray (along z) inside the solid, and inside its shells."
     out = torch.zeros(len(offsets), *grid.size[1:])
-    wide = max(max(offsets), 0)
+    wide = max([0, *(by for by in offsets if not callable(by))])
     part = grid.box(*_wider(solid, wide))
     part = (slice(max(part[0].start-1, 0), part[0].stop), *part[1:])
     if any(p.stop-p.start <= 0 for p in part) or part[0].stop-part[0].start < 2: return out
     d = solid.distance(*grid.points(part))
     d = d.expand([p.stop-p.start for p in part])
     for i, by in enumerate(offsets):
-        s = d - by
+        s = d - (by(*grid.points(part)) if callable(by) else by)
         inside = (-s).clamp_min(0)
         size = s.abs()
         out[(i, *part[1:])] = ((inside[:-1]+inside[1:])/(size[:-1]+size[1:]).clamp_min(1e-6)).sum(0)*grid.spacing[0]
