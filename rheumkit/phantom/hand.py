@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['tubular_bones', 'joint_space_mm', 'usual_pose', 'joint_of', 'erosion_sites', 'narrowing_sites', 'osteopenia_sites',
-           'bites_begin', 'largest_bite', 'structure_names', 'lesion_names', 'field_mm', 'hand_scanners',
-           'hand_radiograph', 'Tube', 'polygon_distance', 'Block', 'average_person', 'skeleton', 'joint_centres',
-           'flesh', 'Frame', 'bone_paths', 'bite_sizes', 'HandScene', 'healthy_paths', 'hand_path', 'lesion_changes',
-           'hand_person', 'hand_pose', 'hand_disease', 'erosion_score', 'narrowing_score', 'hand_scores', 'hand_image',
-           'hand_truth', 'hand_scene', 'closeup', 'joint_crops']
+           'bites_begin', 'largest_bite', 'structure_names', 'lesion_names', 'bone_in_marrow', 'field_mm',
+           'hand_scanners', 'hand_radiograph', 'Tube', 'polygon_distance', 'Block', 'average_person', 'skeleton',
+           'joint_centres', 'flesh', 'Frame', 'bone_paths', 'bite_sizes', 'HandScene', 'healthy_paths', 'hand_path',
+           'lesion_changes', 'hand_person', 'hand_pose', 'hand_disease', 'erosion_score', 'narrowing_score',
+           'hand_scores', 'hand_image', 'hand_truth', 'hand_scene', 'closeup', 'joint_crops']
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-004
 import math, zlib
@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 
 from .shapes import Recipe, smooth_profile
+from .scanners import RadiographScanner
+from .radiograph import blurred, develop, expose, trabeculae
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-005
 tubular_bones = {  # length, width of base, waist and head (mm), depth/width, cortex at mid-shaft (mm)
@@ -40,7 +42,7 @@ _outline = {  # station along the bone, and the shares of base, waist and head i
 @lru_cache(None)
 def _shares(kind):
     t = torch.linspace(0, 1, 128); shape = torch.stack([smooth_profile(_outline[kind][:, 0], _outline[kind][:, i], 128) for i in (1, 2, 3)], 1)
-    return shape, torch.exp(-((t-.5)/.24)**2), .25 + .75*torch.exp(-((t-.52)/.29)**4), .16 + .58*(1-torch.exp(-((t-.5)/.29)**4))
+    return shape, torch.exp(-((t-.5)/.24)**2), .25 + .75*torch.exp(-((t-.52)/.29)**4), .10 + .62*(1-torch.exp(-((t-.5)/.29)**4))
 
 def _between(low, high, low2=None, high2=None):
     "Length of an interval, or of what two intervals share."
@@ -97,9 +99,9 @@ class Tube:
         L, R = self.length, self.radius
         a, b, shell, marrow = self.profile[:, (v*(127/L)).clamp(0, 127).long()]
         p = (q/a).abs().clamp_max(1.5)
-        rise = (.9 if self.kind == "mc" else 0.) + self.socket*(1-p*p) - self.ridge*torch.exp(-(q/(.11*self.base)).square()) + self.slope*q + 12.8*(p-.75).clamp_min(0).square()
+        rise = (1.7 if self.kind == "mc" else 0.) + self.socket*(1-p*p) - self.ridge*torch.exp(-(q/(.11*self.base)).square()) + self.slope*q + 12.8*(p-.75).clamp_min(0).square()
         crest = L - R - .12*R*torch.exp(-(q/(.13*self.head)).square()) - .9*p.square().square() if self.kind == "pp" else None
-        deep = self.base/2*self.flat; bowl = 2.2 if self.kind == "mc" else max(.6*self.socket, .35)
+        deep = self.base/2*self.flat; bowl = 4. if self.kind == "mc" else max(.6*self.socket, .35)
         c, s = math.cos(math.radians(self.roll)), math.sin(math.radians(self.roll))
         out = []
         for t_side, t_head, t_base in ((0., 0., 0.), (shell, .45, (.85 if self.socket else .5)*(1-self.fused))):
@@ -118,7 +120,7 @@ class Tube:
 
     def walls(self, q, v):
         "Cortex in mm that stands along the ray beside a head: the walls of the hollows where the collateral ligaments arise."
-        wide, place, strength = (.33, 1.25, 1.7) if self.kind == "mc" else (.36, .95, .9)
+        wide, place, strength = (.33, 1.25, 2.3) if self.kind == "mc" else (.36, .95, 1.1)
         from_head = (v - (self.length - place*self.radius))/(.62*self.radius)
         return strength*self.cortex/1.5*torch.exp(-((q.abs() - wide*self.head)/.75).square() - from_head.square().square())
 
@@ -141,6 +143,17 @@ def _curve(points, smooth=3):
     "A closed curve through the points (Catmull–Rom), as a polygon."
     p = np.asarray(points, float); a, b, c, d = (np.roll(p, s, 0) for s in (1, 0, -1, -2)); t = (np.arange(smooth)/smooth)[:, None, None]
     return (.5*(2*b + (c-a)*t + (2*a-5*b+4*c-d)*t**2 + (3*b-a-3*c+d)*t**3)).transpose(1, 0, 2).reshape(-1, 2)
+
+_ring = np.stack([np.cos(np.linspace(0, 2*np.pi, 16, endpoint=False)), np.sin(np.linspace(0, 2*np.pi, 16, endpoint=False))], 1)
+_relief = {  # what stands up from a bone and draws a second contour: the bone, half depth, middle and half axes in mm
+    "hook": ("hamate", 3.2, (14.6, 7.4), (3.1, 3.8)), "tubercle": ("scaphoid", 2.2, (-13.4, 17.6), (3.8, 3.2)), "horn": ("lunate", 2.0, (8.3, 24.2), (5.6, 2.6)),
+    "crest": ("trapezium", 2.4, (-19.8, 8.), (2.4, 4.6)), "neck": ("capitate", 1.6, (-1., 6.), (5., 3.6)), "dorsal rim": ("radius", 2.4, (-2., 34.6), (13., 1.5))}
+
+@lru_cache(None)
+def _outlines():
+    "Every outline in mm: name -> (the bone it belongs to, half depth, points)."
+    drawn = {n: (n, half, _curve(np.array(p)/10, 2 if n in ("radius", "ulna") else 3)) for n, (half, p) in _drawn.items()}
+    return {**drawn, **{n: (bone, half, np.array(at) + _ring*np.array(r)) for n, (bone, half, at, r) in _relief.items()}}
 
 def polygon_distance(x:Tensor, y:Tensor,   # Points in mm, (N,)
                      outline,              # Corners (x, y), (V, 2)
@@ -195,7 +208,7 @@ joint_space_mm = {"mcp1": 1.5, "mcp2": 1.8, "mcp3": 1.8, "mcp4": 1.7, "mcp5": 1.
                   "cmc3": 1.3, "cmc4": 1.2, "cmc5": 1.2, "trapezium_scaphoid": 1.5, "capitate_scaphoid_lunate": 1.6, "radiocarpal": 1.9}
 usual_pose = {"mc": (-25., -4., 2., 10., 19.), "pp": (-30., -8., -1., 8., 20.), "mp": (0., -7., 0., 9., 21.), "dp": (-32., -9., -1., 8., 18.),  # degrees to the right of straight up, fingers 1 to 5
               "roll": (52., 7., 0., -7., -12.), "wrist": 12., "turn": 0.}
-_base_at = {"mc1": (-25.6, 8.6), "mc2": (-12.8, 2.2), "mc3": (-.4, .9), "mc4": (10.7, 1.2), "mc5": (19.0, 4.4)}
+_base_at = {"mc1": (-25.4, 9.0), "mc2": (-12.8, 2.8), "mc3": (-.4, 1.5), "mc4": (10.6, 1.8), "mc5": (18.8, 5.0)}
 _socket = {"mc": 0., "pp": .125, "mp": .10, "dp": .09}
 _wrist_pivot = np.array((-1.4, 20.5))
 
@@ -219,35 +232,30 @@ def skeleton(person:dict, pose:dict=usual_pose)->dict:  # Name -> Tube or Block
             socket = 1.6 if name == "mc2" else _socket[part]*base*wide
             bone = Tube(name, tuple(origin), pose[part][finger-1]+pose["turn"], length*size*person["bone"].get(name, 1.), base*wide, waist*wide, head*wide, flat, cortex*wide*person["cortex"],
                         roll=pose["roll"][finger-1]*(1 if part != "mc" or finger == 1 else .5), socket=socket, ridge=0. if part in ("mc", "pp") else .05*base*wide,
-                        slope={"mc5": .28, "mc1": .12, "mc4": .06}.get(name, 0.), density=person["density"])
+                        slope={"mc2": -.10, "mc3": .14, "mc4": .06, "mc5": .08}.get(name, 0.), density=person["density"])
             bones[name] = bone
             if following:
                 nxt = f"{following}{finger}"; joint = joint_of[name]
                 a = math.radians(pose[following][finger-1]+pose["turn"]); gap = bone.radius + joint_space_mm[joint]*person["joint_space"] - _socket[following]*tubular_bones[nxt][1]*wide
                 origin = np.array(bone.at(0, bone.length-bone.radius)) + gap*np.array([math.sin(a), -math.cos(a)])
-    for name, (half, points) in _drawn.items():
-        p = _curve(np.array(points)/10*.97, 2 if name in ("radius", "ulna") else 3)
-        if name in ("radius", "ulna"):
-            p = _turned(p, pose["wrist"], _wrist_pivot)
-            if name == "ulna": p = p + np.array((0., person["ulna"]))
-        elif name in person["wobble"]:
-            turn, dx, dy, k = person["wobble"][name]; m = p.mean(0); p = _turned((p-m)*k+m, turn, m) + (dx, dy)
-        p = p*size
-        kw = dict(half=half*size, cortex=.55*person["cortex"], density=person["density"], swell=0. if name in ("radius", "ulna") else .12*size)
+    grown = {"trapezium": 1.08, "trapezoid": 1.08, "triquetrum": 1.08, "pisiform": 1.08, "lunate": 1.04}
+    for name, (parent, half, points) in _outlines().items():
+        p = points*.97; m = _outlines()[parent][2].mean(0)*.97; forearm = parent in ("radius", "ulna")
+        if forearm: p = _turned(p, pose["wrist"], _wrist_pivot) + np.array((0., person["ulna"] if name == "ulna" else 0.))
+        else:
+            turn, dx, dy, k = person["wobble"].get(parent, (0., 0., 0., 1.)); p = _turned((p-m)*k*grown.get(parent, 1.) + m, turn, m) + (dx, dy)
+        p = p*size; round_it = np.arange(len(p))/len(p)*2*np.pi
+        kw = dict(half=half*size, cortex=(.5 + .22*np.sin(3*round_it + len(name)))*person["cortex"], density=person["density"], swell=0. if forearm else .12*size)
         if name in ("radius", "ulna"):
             top = p[:, 1].min(); far = np.clip((p[:, 1]-top-8*size)/(42*size), 0, 1); edge = np.abs(np.roll(p, -1, 0)-p)
             plate = (p[:, 1] < top+9*size) & (edge[:, 0] > edge[:, 1]) if name == "radius" else np.zeros(len(p), bool)
             kw.update(cortex=np.where(plate, 1.3, .45 + 2.3*far**1.2*person["cortex"]), shaft=(top+10*size, top+45*size, (6.2 if name == "radius" else 5.6)*size))
-        p = _turned(p, pose["turn"], np.zeros(2)) if pose["turn"] else p
-        bones[name] = Block(name, outline=p, **kw)
-    ring = np.stack([np.cos(np.linspace(0, 2*np.pi, 16, endpoint=False)), np.sin(np.linspace(0, 2*np.pi, 16, endpoint=False))], 1)
-    hook = np.array((14.2, 7.2))*size
-    bones["hook"] = Block("hook", 3.2*size, _turned(hook + ring*np.array((3.0, 3.7))*size, pose["turn"], np.zeros(2)), cortex=.8, density=person["density"])
+        bones[name] = Block(name, outline=_turned(p, pose["turn"], np.zeros(2)), **kw)
     beads = [("mcp1", .55, 2.6), ("mcp1", -.30, 2.3)] + [(j, s, 1.7) for j, s in (("mcp2", -.35), ("mcp5", .35), ("ip1", .1)) if j in person["sesamoids"]]
     for i, (joint, side, r) in enumerate(beads):
         under = bones[next(b for b, j in joint_of.items() if j == joint)]
         centre = np.array(under.at(side*under.head, under.length-.75*under.radius))
-        bones[f"sesamoid{i}"] = Block(f"sesamoid{i}", r*size, centre + ring*np.array((1., 1.15))*r*size, cortex=.4, density=1.3*person["density"])
+        bones[f"sesamoid{i}"] = Block(f"sesamoid{i}", r*size, centre + _ring*np.array((1., 1.15))*r*size, cortex=.4, density=1.3*person["density"])
     return bones
 
 joint_of = {**{f"mc{f}": f"mcp{f}" for f in range(1, 6)}, "pp1": "ip1", **{f"pp{f}": f"pip{f}" for f in range(2, 6)}, **{f"mp{f}": f"dip{f}" for f in range(2, 6)}}
@@ -308,12 +316,9 @@ def flesh(bones:dict,      # From `skeleton`
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-019
 @lru_cache(64)
-def _grain(seed, finest=1.2, n=256, step=.25):
-    "A tile of trabecular texture, a little elongated along the bone, standard deviation 1; nothing much smaller than `finest` mm."
-    rng = np.random.default_rng(seed)
-    f = np.hypot(np.fft.fftfreq(n, step)[:, None]*1.7, np.fft.fftfreq(n, step)[None])
-    t = np.fft.ifft2(np.fft.fft2(rng.normal(size=(n, n)))*f**.6*np.exp(-(f*finest)**2)).real
-    return torch.from_numpy((t/t.std()).astype(np.float32))
+def _grain(seed, along=1.8, across=.75):
+    "A tile of trabecular texture that repeats, 64 mm wide, four samples a millimetre."
+    return trabeculae((256, 256), .25, seed, along, across)
 
 @dataclass(frozen=True)
 class Frame:
@@ -350,7 +355,7 @@ def bone_paths(bone, frame:Frame, part:tuple, grain:int)->tuple:  # Returns path
     (lo, hi, hole), (lo2, hi2, hole2), share = rays
     whole = _between(lo, hi) - _between(lo, hi, -hole, hole)
     marrow = torch.minimum(_between(lo2, hi2) - _between(lo2, hi2, -hole2, hole2), whole)
-    s = _seed(bone.name, grain); share = share*(1 + .20*_grain(s % 16)[((y*4).long()+s//16) % 256, ((x*4).long()+s//4096) % 256])
+    s = _seed(bone.name, grain); share = share*(1 + .15*_grain(s % 16)[((y*4).long()+s//16) % 256, ((x*4).long()+s//4096) % 256])
     cortex = whole-marrow
     if isinstance(bone, Tube) and bone.kind != "dp": cortex = cortex + bone.walls(x, y)*(whole > 1)
     out = [whole, cortex, marrow*share, lo, hi, lo2, hi2, share]
@@ -412,8 +417,10 @@ def _narrowed(bones, site, severity):
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-022
 structure_names = ("soft tissue", "radius", "ulna", "scaphoid", "lunate", "triquetrum", "pisiform", "trapezium", "trapezoid", "capitate", "hamate", *tubular_bones, "sesamoid")
 lesion_names = ("erosion", "narrowing", "osteopenia")
+bone_in_marrow = .34     # mineralised share of dense trabecular bone, relative to cortex
 field_mm = (240., 180.)  # the cassette's field that is shown (height, width)
-_label = {**{n: i+1 for i, n in enumerate(structure_names)}, "hook": structure_names.index("hamate")+1}
+_label = {n: i+1 for i, n in enumerate(structure_names)}
+_label.update({n: _label[bone] for n, (bone, *_) in _relief.items()})
 
 def _middle_of_picture(bones):
     "Where the radiographer centres: finger tips just inside the upper edge, hand in the middle."
@@ -447,12 +454,16 @@ class HandScene:
     @cached_property
     def skin(self): return hand_path(self)
     @cached_property
+    def background(self): return self._tissues(torch.stack(self.healthy[:2]))
+    @cached_property
     def paths(self):
-        "Path lengths in mm at the size of the picture, as it hangs (a left hand is the mirror image): {'hand', 'cortex', 'trabeculae'}."
-        c0, t0, _ = self.healthy; ch = self.changes
-        bone = ((torch.stack((c0, t0)) + ch["narrowing"] - ch["erosion"]).clamp_min(0))*ch["osteopenia"]
-        cortex, trabeculae = _pool(bone, self.finer)
-        out = {"hand": self.skin, "cortex": cortex, "trabeculae": trabeculae}
+        "Path lengths in mm through soft tissue and bone at the size of the picture, as it hangs (a left hand is the mirror image)."
+        ch = self.changes
+        return self._tissues((torch.stack(self.healthy[:2]) + ch["narrowing"] - ch["erosion"]).clamp_min(0)*ch["osteopenia"])
+    def _tissues(self, bone):
+        cortex, spongy = _pool(bone, self.finer)
+        solid = cortex + bone_in_marrow*spongy
+        out = {"soft": (self.skin-solid).clamp_min(0), "bone": solid}
         return {k: v.flip(-1) for k, v in out.items()} if self.side == "L" else out
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-023
@@ -474,7 +485,11 @@ def hand_path(scene:HandScene)->Tensor:
     coarse = torch.stack(flesh(scene.bones, scene.person, x.expand(len(y), -1), y[:, None].expand(-1, len(x))))
     d, half = torch.nn.functional.interpolate(coarse[None], size=scene.size, mode="bicubic", align_corners=False)[0]
     rim = .95*half; s = (d+rim).clamp_min(0)
-    return torch.where(d < 0, 2*(half-rim + (rim*rim-s*s).clamp_min(0).sqrt()), torch.zeros_like(d))
+    slab = 2*(half-rim + (rim*rim-s*s).clamp_min(0).sqrt())
+    X, Y = Frame(scene.size, scene.step, scene.frame.centre).axes(); k = scene.person["size"]; mc1, mc2 = scene.bones["mc1"], scene.bones["mc2"]
+    (x0, y0), (x1, y1) = mc1.at(0, mc1.length*.62), mc2.at(0, mc2.length*.30)  # the ball of the thumb, whose edge crosses the first web
+    ball = (1 - ((X[None, :]-(x0+x1)/2)/(15.*k)).square() - ((Y[:, None]-(y0+y1)/2)/(23.*k)).square()).clamp_min(0).sqrt()
+    return torch.where(d < 0, slab + 5.5*k*ball, torch.zeros_like(d))
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-024
 def lesion_changes(scene:HandScene)->dict:
@@ -508,7 +523,7 @@ def _bitten(bone, bites, frame, grain):
     if any(p.stop-p.start < 2 for p in part): return part, None
     whole, c, t, lo, hi, lo2, hi2, share = bone_paths(bone, frame, part, grain)
     X, Y = frame.axes(); x, y = X[part[1]][None, :], Y[part[0]][:, None]
-    rag = _grain(_seed(bone.name, grain, "rag") % 16, 4.); all_gone, marrow_gone = torch.zeros_like(whole), torch.zeros_like(whole)
+    rag = _grain(_seed(bone.name, grain, "rag") % 16, 4., 4.); all_gone, marrow_gone = torch.zeros_like(whole), torch.zeros_like(whole)
     for bx, by, (nx, ny), deep, along, thick in bites:
         n, s = (x-bx)*nx + (y-by)*ny, (y-by)*nx - (x-bx)*ny
         edge = 1 + .22*rag[(s*4+128).long() % 256, (n*4+128).long() % 256].clamp(-1.4, 2)
@@ -582,40 +597,27 @@ def hand_scores(severities:dict)->dict:
     return {**out, **e, **n, **space, **{f"{j}_{a}_mm": p for j, xy in severities.get("joints", {}).items() for a, p in zip("xy", xy)}}
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-035
-@dataclass(frozen=True)
-class _Scanner:
-    name:str; centre:str; kvp:float = 52.; blur_mm:float = .35; dose:float = 1.; scatter:float = .25; sharpen:float = .6; gain:float = 1.; gamma:float = .9; low:float = .15; high:float = 2.3
+hand_scanners = {s.name: s for s in (
+    RadiographScanner("Alder CR", "Northgate", kev=33., photons=16000., blur_mm=.28, scatter=.06, low=.12, high=2.45, gamma=1.25, sharpen=.35, sharpen_mm=.8, equalise=.15, equalise_mm=22.),
+    RadiographScanner("Birch DR", "Southmoor", kev=38., photons=30000., blur_mm=.16, scatter=.14, low=.02, high=1.95, gamma=1.05, sharpen=.9, sharpen_mm=.7, equalise=.30, equalise_mm=18.))}
 
-hand_scanners = {s.name: s for s in (_Scanner("Alpha CR", "A"), _Scanner("Beta DR", "B", kvp=58., blur_mm=.2, dose=2., scatter=.35, sharpen=1.1, gamma=.75, high=2.0))}
-_reach_mm = 3.2
+def hand_image(scene:HandScene, scanner:RadiographScanner, rng=None)->Tensor:  # (1, height, width), 0..1
+    "The radiograph. Scatter and equalisation follow the hand without its lesions, so that a lesion changes the picture only where it is."
+    step = scene.step[0]
+    density = expose(scene.paths, scene.background, scanner, step, rng)
+    return develop(density, expose(scene.background, scene.background, scanner, step), scanner, step)[None]
 
-def _blurred(image, sigma):
-    "Gaussian blur with a kernel cut at three standard deviations (in pixels)."
-    r = max(1, math.ceil(3*sigma)); k = torch.exp(-.5*(torch.arange(-r, r+1)/max(sigma, .05))**2); k = k/k.sum()
-    pad = torch.nn.functional.pad(image[None, None], (r, r, r, r), mode="replicate")
-    return torch.nn.functional.conv2d(torch.nn.functional.conv2d(pad, k.view(1, 1, -1, 1)), k.view(1, 1, 1, -1))[0, 0]
+def _spread(maps, scene):
+    "Each map blurred as far as any scanner's blur and edge enhancement can carry a change."
+    reach = max(3*(s.blur_mm+s.sharpen_mm) for s in hand_scanners.values())/min(scene.step) + 2
+    return torch.stack([blurred(m, reach/3) for m in maps])
 
-def hand_image(scene:HandScene, scanner, rng=None)->Tensor:
-    p = scene.paths; step = scene.step[0]; k = (52./scanner.kvp)
-    soft = .021*k*p["hand"]
-    through = torch.exp(-(soft + .135*k**2*p["cortex"] + .052*k**2*p["trabeculae"]))
-    through = (1-scanner.scatter)*_blurred(through, scanner.blur_mm/step) + scanner.scatter*torch.exp(-soft)*.35
-    if rng is not None:
-        n = 60000.*scanner.dose*step**2; through = through + torch.from_numpy(rng.normal(size=through.shape).astype(np.float32))*(through/n).clamp_min(1e-7).sqrt()
-    out = -torch.log(through.clamp_min(1e-3))
-    out = out + scanner.sharpen*(out - _blurred(out, .8/step))
-    return ((out-scanner.low)/(scanner.high-scanner.low)).clamp(0, 1)[None]**scanner.gamma
-
-def _spread(maps, step, reach=_reach_mm):
-    "Each map's maximum within reach: where blur and processing carry a change."
-    ry, rx = (math.ceil(reach/s) for s in step)
-    return torch.nn.functional.max_pool2d(maps[None], (2*ry+1, 2*rx+1), 1, (ry, rx))[0]
-
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-036
 def hand_truth(scene:HandScene)->dict:
-    "Label map of the bones, and for each kind of lesion how many mm of bone it adds or takes along the ray, widened by the reach of blur and processing."
+    "Label map of the bones, and for each kind of lesion how many mm of bone it adds or takes along the ray, blurred to the reach of the scanners' blur and processing."
     c0, t0, labels = scene.healthy; ch = scene.changes; bone = torch.stack((c0, t0)) + ch["narrowing"] - ch["erosion"]
     amounts = torch.stack((ch["erosion"].sum(0), ch["narrowing"].abs().sum(0), (bone.clamp_min(0)*(1-ch["osteopenia"])).sum(0)))
-    lesions = _spread(_pool(amounts, scene.finer), scene.step)
+    lesions = _spread(_pool(amounts, scene.finer), scene)
     labels = labels[scene.finer//2::scene.finer, scene.finer//2::scene.finer].clone()
     labels[(labels == 0) & (scene.skin > 0)] = 1
     if scene.side == "L": labels, lesions = labels.flip(-1), lesions.flip(-1)
@@ -630,13 +632,13 @@ def closeup(person:dict, severities:dict, joint:str, mm:float=36., size:int=144)
     centre = joint_centres(skeleton(person, severities.get("pose", usual_pose)))[joint]
     return HandScene(person, "R", severities, (size, size), (mm, mm), centre)
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-036
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-037
 hand_radiograph = Recipe(name="hand-radiograph", title="Hand and wrist radiograph in rheumatoid arthritis, by joint", modality="DX", body_part="HAND", view="PA", size=(256, 192), scanners=hand_scanners,
                          structures=structure_names, lesions=lesion_names,
                          scales={"svdh_erosion": (0, 80, 2.5), "svdh_narrowing": (0, 60, 2.5), "svdh_total": (0, 140, 3.5), **{f"erosion_{s}": (0, 5, .45) for s in erosion_sites}, **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}},
                          person=hand_person, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0], field_mm[1]/size[1]))
 
-# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-051
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-052
 def joint_crops(cohort,          # A hand cohort of `simulate`, as large as you like (its table knows where the joints are)
                 joints=("mcp2", "mcp3", "mcp4", "mcp5", "pip2", "pip3", "pip4", "pip5"),  # Which joints
                 mm:float=30.,    # Width and height of a crop
