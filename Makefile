@@ -4,6 +4,7 @@
 #   make demo      the three routes, end to end, on the simulated samples -> demo/report.html
 #   make test      every notebook from top to bottom, all tests, style and floors
 #   make check     the quick ones of them: style, floors, notebooks and modules in step
+#   make bench     how fast it is, against other libraries; RHEUMKIT_REAL=folder for those on real images
 #   make results   the tables over doses and seeds that the pitfalls show (long; goes on where it stopped)
 #   make samples   data_samples/, the small simulated cohort (same versions and seed, same bytes)
 #   make refresh   run notebooks and clean them in place; make refresh NB=nbs/3_learning/00_convolution.ipynb for one
@@ -15,7 +16,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv lab demo test check results samples refresh export readme clean
+.PHONY: venv lab demo test check bench results samples refresh export readme clean
 
 $(READY): pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -37,6 +38,9 @@ check: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 	$(BIN)/python tools/notebooks.py check
+
+bench: $(READY)
+	for f in tests/benchmarks/bench_*.py; do echo "$$f"; $(BIN)/python "$$f" || exit 1; done
 
 results: $(READY)
 	$(BIN)/rheumkit results
