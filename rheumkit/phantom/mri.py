@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .scanners import Scanner
+
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-005
 @dataclass(frozen=True)
 class Tissue:
@@ -163,13 +165,11 @@ def rician(image:Tensor, sigma:float, rng:np.random.Generator,
 
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-026
 @dataclass(frozen=True)
-class MRIScanner:
-    "Settings of one MRI scanner and its protocol."
-    name:str
-    centre:str                   # Hospital
-    field:float                  # Tesla
-    sequences:tuple              # One `Sequence` a contrast
-    noise:tuple                  # Standard deviation in each channel of the receiver, one a contrast, relative to water's full signal
+class MRIScanner(Scanner):
+    "Magnet, coil and protocol of an MRI system."
+    field:float = 1.5            # Tesla
+    sequences:tuple = ()         # One `Sequence` a contrast
+    noise:tuple = ()             # Standard deviation in each channel of the receiver, one a contrast, relative to water's full signal
     acquired:tuple = (.85, 1.)   # Share of k-space measured along rows and columns
     bias:float = .15             # Strength of the coil's bias field
     towards:tuple = (0., 0., 0.) # Where the coil is most sensitive (z, y, x)
