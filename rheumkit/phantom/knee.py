@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .radiograph import blurred, develop, expose, trabeculae
 from .scanners import RadiographScanner
-from .shapes import Grid, Recipe, Solid, bump, chords, difference, ellipsoid, loft, place, rotation, rough, round_cone, union
+from .shapes import Grid, Recipe, Solid, bump, chords, difference, ellipsoid, loft, place, rotation, rough, round_cone, rounded_box, union
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-004
 def knee_person(rng:np.random.Generator)->dict:
@@ -25,9 +25,9 @@ def knee_person(rng:np.random.Generator)->dict:
     width = (74 if female else 84)*np.exp(rng.normal(0, .05))/2
     burden = rng.normal(.05*(age-61)/9 + .35*(bmi-28.5)/4.8 + (.12 if female else -.12), .9)
     return {"sex": "F" if female else "M", "age": round(age), "columns": {"body_mass_index": round(bmi, 1)}, "burden": burden, "bmi": bmi, "half_width": width,
-            "gap": rng.normal(5.4 if female else 6.0, .7), "gap_lateral": rng.normal(.6, .5), "notch": rng.uniform(9, 12.5), "notch_height": rng.uniform(8, 13), "condyle_round": rng.uniform(-2, 2),
-            "plateau_slope": rng.normal(0, 1.5), "spine": rng.uniform(5, 9), "taper": rng.normal(0, 2.), "patella": (rng.normal(0, 4), rng.normal(-36, 6), rng.uniform(18, 22), rng.uniform(18, 22)),
-            "cortex": rng.uniform(.75, 1.15), "bone": np.exp(rng.normal(0, .15)), "grain": rng.uniform(.8, 1.5), "fibula": (rng.normal(0, 2.), rng.normal(0, 3.)),
+            "gap": rng.normal(3.7 if female else 4.2, .5), "gap_lateral": rng.normal(.6, .5), "notch": rng.uniform(9, 12.5), "notch_height": rng.uniform(8, 13), "condyle_round": rng.uniform(-2, 2),
+            "plateau_slope": rng.normal(0, 1.5), "spine": rng.uniform(5, 9), "taper": rng.normal(0, 2.), "patella": (rng.normal(0, 4), rng.normal(-36, 6), rng.uniform(19, 24), rng.uniform(17, 21)),
+            "cortex": rng.uniform(.75, 1.15), "bone": np.exp(rng.normal(0, .15)), "grain": rng.uniform(.5, 1.2), "fibula": (rng.normal(0, 2.), rng.normal(0, 3.)),
             "texture": int(rng.integers(2**31)), "varus": rng.normal(0, 1.2)}
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-006
@@ -35,13 +35,13 @@ sites = tuple(f"{bone}_{where}" for bone in ("femur", "tibia") for where in ("me
 
 def knee_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severities from 0 (none) to 1 (the worst seen) of one knee at one visit, and how the knee stood in the beam."
-    stage = .5*person["burden"] + rng.normal(0, .75)
+    stage = .25 + .6*person["burden"] + rng.normal(0, .8)
     rate = np.exp(rng.normal(-1.6, .7)); stage = stage + rate*visit
     lateral = rng.random() < .22
     lead, other = ("lateral", "medial") if lateral else ("medial", "lateral")
     spread = rng.normal(0, .35, 8)
     def rise(x, start, width): return float(np.clip((x-start)/width, 0, 1))
-    narrow = rise(stage + spread[0], .35, 1.7)
+    narrow = rise(stage + spread[0], .35, 1.4)
     out = {f"narrowing_{lead}": narrow, f"narrowing_{other}": .25*rise(stage + spread[1], 1., 2.)}
     for i, site in enumerate(sites):
         out[f"osteophyte_{site}"] = rise(stage + spread[2+i] - (0 if site.endswith(lead) else .35), -.45, 2.3)
@@ -54,19 +54,20 @@ def knee_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dic
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-008
 def _femur(p, s):
-    w = p["half_width"]; n = p["notch"]
-    shaft = loft((0, -120, 4), (0, -14, 2), (0, .4, .68, .86, 1), (16, 17.5, .62*w, .95*w, .9*w), (15, 15.5, 17, 20, 19), exponent=2.4)
-    trunk = ellipsoid((0, -26, 6), (.82*w, 26-p["notch_height"], 21))
+    w = p["half_width"]; n = p["notch"]; r = p["condyle_round"]
+    shaft = loft((0, -120, 4), (0, -10, 2), (0, .35, .6, .8, .92, 1), (16, 18, .68*w, .93*w, .95*w, .8*w), (15, 15.5, 17, 20, 20, 18), exponent=2.5)
+    trunk = ellipsoid((0, -27, -2), (.7*w, 27-.8*p["notch_height"], 26))
     parts = [shaft, trunk]
-    for sign, long in ((1, 0.), (-1, .5)):
-        parts += [ellipsoid((sign*.66*w, -19+long*.5, -6), (.34*w, 19-long*.5, 30)), ellipsoid((sign*.45*w, -18.4+long*.5, -6), (.3*w + .3*p["condyle_round"], 18-long, 29)),
+    for sign, long in ((1, 0.), (-1, .4)):
+        x = sign*(.6*w + .15*r)
+        parts += [loft((x, -17-long, -35), (x, -17-long, 24), (0, .2, .5, .8, 1), (.24*w, .31*w, .335*w, .33*w, .26*w), (10, 15.5, 17, 16, 11), exponent=2.8, facing=(0, 1, 0), rounding=4),
                   ellipsoid((sign*.86*w, -31, -3), (.16*w, 9, 11))]
-    bone = union(*parts, blend=5)
-    bone = difference(bone, round_cone((0, -n+2, -30), (0, -24, -34), n, n-1.5), blend=3)
+    bone = union(*parts, blend=4)
+    bone = difference(bone, rounded_box((0, -7, -27), (n, 13, 21), .85*n), blend=4)
     for where, sign in (("medial", 1), ("lateral", -1)):
         narrowing = s[f"narrowing_{where}"]
-        if narrowing > 0: bone = bump(bone, (sign*.56*w, 0, -2), (.62*w, 15, 42), .46*s[f"gap_{where}"]*narrowing)
-        bone = _spur(bone, s[f"osteophyte_femur_{where}"], sign*(.96*w), -7.5, sign*-24)
+        if narrowing > 0: bone = bump(bone, (sign*.58*w, 0, -2), (.66*w, 15, 42), .46*s[f"gap_{where}"]*narrowing)
+        bone = _spur(bone, s[f"osteophyte_femur_{where}"], sign*(.95*w), -6.5, sign*-24)
     return bone
 
 def _spur(bone, severity, x, y, turn):
@@ -79,18 +80,18 @@ def _tibia(p, s):
     w = .985*p["half_width"]; sp = p["spine"]; taper = p["taper"]
     top = {"medial": s["gap_medial"], "lateral": s["gap_lateral"]}
     y = min(top.values())
-    body = loft((0, y, -3), (0, y+105, -2), (0, .06, .16, .32, .55, 1), (w*.96, w, .95*w, .73*w+taper, .46*w+taper, .36*w), (23, 24, 23, 19, 15, 13), offset=(0, 0, 0, 1, 1.5, 1), exponent=2.6, rounding=2.5)
-    parts = [body]
-    for sign, h in ((1, sp), (-1, .82*sp)): parts.append(ellipsoid((sign*.16*w, y+2.5, -1), (5.5, h, 9)))
-    bone = union(*parts, ellipsoid((0, y+3, 0), (.36*w, .52*sp, 14)), blend=4)
+    body = loft((0, y-.8, -3), (0, y+105, -2), (0, .06, .16, .32, .55, 1), (w*.96, w, .96*w, .76*w+taper, .5*w+taper, .38*w), (23, 24, 23, 19, 15, 13), offset=(0, 0, 0, 1, 1.5, 1), exponent=2.6, rounding=2.5)
+    parts = [body, ellipsoid((0, y+4, 0), (.46*w, .75*sp+4, 15))]
+    for sign, h in ((1, sp), (-1, .8*sp)): parts.append(round_cone((sign*.17*w, y+2, -1), (sign*.12*w, y-h+2, -2), 4.5, 1.6))
+    bone = union(*parts, blend=5)
     for where, sign in (("medial", 1), ("lateral", -1)):
-        bone = difference(bone, ellipsoid((sign*.57*w, y-9.5+top[where]-y, -2), (.43*w, 10.3, 25)), blend=2)
+        bone = difference(bone, ellipsoid((sign*.62*w, top[where]-13.5, -2), (.47*w, 13.7, 27)), blend=3)
     if s["spiking"] > 0:
-        for sign in (1, -1): bone = bump(bone, (sign*.16*w, y-sp+2, -1), (6, 9, 10), 2.6*s["spiking"])
+        for sign in (1, -1): bone = bump(bone, (sign*.13*w, y-sp+2, -1), (6, 9, 10), 2.6*s["spiking"])
     for where, sign in (("medial", 1), ("lateral", -1)):
         narrowing = s[f"narrowing_{where}"]
-        if narrowing > 0: bone = bump(bone, (sign*.57*w, top[where], -2), (.62*w, 15, 42), .46*s[f"gap_{where}"]*narrowing)
-        bone = _spur(bone, s[f"osteophyte_tibia_{where}"], sign*(.965*w), y+4.5, sign*-14)
+        if narrowing > 0: bone = bump(bone, (sign*.58*w, top[where], -2), (.66*w, 15, 42), .46*s[f"gap_{where}"]*narrowing)
+        bone = _spur(bone, s[f"osteophyte_tibia_{where}"], sign*(.965*w), y+4, sign*-14)
     return bone
 
 def knee_solids(person:dict, severities:dict)->dict:
@@ -98,7 +99,7 @@ def knee_solids(person:dict, severities:dict)->dict:
     p, s = person, severities; w = p["half_width"]; rng = np.random.default_rng(p["texture"])
     dx, dy = p["fibula"]; px, py, pw, ph = p["patella"]
     fibula = union(ellipsoid((-.93*w+dx, 21+dy, -17), (9, 9, 9)), loft((-.94*w+dx, 20+dy, -17), (-.8*w+dx, 110, -18), (0, .3, 1), (8, 5.5, 5), (8, 6, 5.5)), blend=5)
-    patella = union(ellipsoid((px, py, 36), (pw, ph*.9, 9)), ellipsoid((px, py-4, 37), (pw*.95, ph*.8, 10)), blend=4)
+    patella = union(ellipsoid((px, py, 36), (pw, ph*.9, 8)), ellipsoid((px, py-4, 37), (pw*.95, ph*.8, 8)), blend=4)
     solids = {"femur": rough(_femur(p, s), rng, .35, 22), "tibia": rough(_tibia(p, s), rng, .35, 20), "fibula": rough(fibula, rng, .3, 16), "patella": rough(patella, rng, .4, 18)}
     turn = rotation("z", s["lean"]) @ rotation("y", s["turn"]) @ rotation("x", s["tilt"])
     shift = (s["shift_x"], s["shift_y"], 0)
@@ -124,21 +125,24 @@ def knee_scene(person:dict, side:str, severities:dict, size=None)->KneeScene:
     h, w = size or (112, 112); step = knee_spacing((h, w))[0]/severities["zoom"]
     return KneeScene(person, side, severities, Grid((25, h, w), (5., step, step), (0., -.08*h*step, 0.)))
 
-def _cortex(person, low, high):
-    "Depth of the cortex below the surface: thin near the joint, growing along the shaft."
-    def thickness(x, y, z): return -person["cortex"]*(low + .45*torch.exp(-.5*((y-3)/7)**2) + high*((y-3).abs()/60-.4).clamp_min(0))
+def _cortex(person, low, high, plate):
+    "Depth of the cortex below the surface (negative mm): thin near the joint, growing along the shaft; under the tibial plateau a thicker plate."
+    def thickness(x, y, z):
+        down = y-4
+        return -person["cortex"]*(low + (1.6*torch.exp(-.5*(down/4.)**2) if plate else .3*torch.exp(-.5*(down/8)**2)) + high*(down.abs()/60-.4).clamp_min(0))
     return thickness
 
 def _knee_paths(scene:KneeScene, severities:dict, grid:Grid):
     "Millimetres of flesh, fat and bone along every ray, and of every bone's outline."
     p = scene.person; solids = knee_solids(p, severities)
-    texture = trabeculae(grid.size[1:], grid.spacing[1], p["texture"] + (scene.side == "L"), along=2.6, across=.75)
+    seed = p["texture"] + (scene.side == "L")
+    texture = sum(a*trabeculae(grid.size[1:], grid.spacing[1], seed + 2*i, *scaffold) for i, (a, scaffold) in enumerate(((.5, (2.4, .7)), (.6, (8., 1.6, 25.)), (.55, (9., 9., 60.)))))
     x, y, _ = (a[0] for a in grid.points()); y = y.expand(grid.size[1:]); x = x.expand(grid.size[1:])
     bone = torch.zeros(grid.size[1:]); marrow = bone.clone(); outlines = {}
-    for name, (thin, thick, spongy) in {"femur": (.75, 3.2, .24), "tibia": (.75, 3.2, .22), "fibula": (.8, 1.8, .16), "patella": (.9, 0., .22)}.items():
-        outer, inner = chords(solids[name], grid, (0., _cortex(p, thin, thick)))
-        near = torch.exp(-.5*((y-3)/26)**2) if name != "patella" else 1.
-        share = (spongy*p["bone"]*(.35+.65*near)*(1+.22*p["grain"]*texture)).clamp(.02, .9)
+    for name, (thin, thick, spongy) in {"femur": (.55, 3.4, .24), "tibia": (.6, 3.4, .22), "fibula": (.6, 1.8, .15), "patella": (.35, 0., .2)}.items():
+        outer, inner = chords(solids[name], grid, (0., _cortex(p, thin, thick, name == "tibia")), every=2 if grid.spacing[1] < 1.3 else 1)
+        near = {"femur": .4+.6*torch.exp(-.5*((y+6)/24)**2), "tibia": .42+.4*torch.exp(-.5*((y-8)/28)**2)+.55*torch.exp(-.5*((y-6)/6)**2)}.get(name, 1.)
+        share = (spongy*p["bone"]*near*(1+.22*p["grain"]*texture)).clamp(.02, .9)
         if name in ("femur", "tibia"): share = share + _sclerosis(p, severities, name, x, y)
         bone = bone + .92*(outer-inner) + share*inner; marrow = marrow + .08*(outer-inner) + (1-share)*inner
         outlines[name] = outer
@@ -150,9 +154,9 @@ def _sclerosis(p, s, name, x, y):
     "Hardening under the plate: more bone in the spongy part, within 12 mm of the joint."
     w = p["half_width"]; out = 0.
     for where, sign in (("medial", 1), ("lateral", -1)):
-        middle = s[f"gap_{where}"]+4 if name == "tibia" else -4
-        q = ((x-sign*.57*w-s["shift_x"])/(.46*w))**2 + ((y-middle-s["shift_y"])/9)**2
-        out = out + .34*s[f"sclerosis_{where}"]*(1-q).clamp_min(0)
+        middle = s[f"gap_{where}"]+2 if name == "tibia" else -2
+        q = ((x-sign*.57*w-s["shift_x"])/(.46*w))**2 + ((y-middle-s["shift_y"])/7)**2
+        out = out + .26*s[f"sclerosis_{where}"]*(1-q).clamp_min(0)
     return out
 
 def _limb(p, x, y, inside):
@@ -233,9 +237,9 @@ def knee_scores(severities:dict)->dict:
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-017
 knee_scanners = {s.name: s for s in (
-    RadiographScanner("Alpha DR", "North", kev=40., photons=90000., blur_mm=.22, scatter=.2, low=.9, high=4.3, sharpen=1.9, sharpen_mm=1.1, equalise=.8, equalise_mm=11.),
-    RadiographScanner("Beta CR", "South", kev=46., photons=45000., blur_mm=.35, scatter=.3, low=.9, high=3.9, gamma=.9, sharpen=1.2, sharpen_mm=1.5, equalise=.62, equalise_mm=16.),
-    RadiographScanner("Gamma film", "East", kev=38., photons=30000., blur_mm=.45, scatter=.35, low=1.1, high=4.4, gamma=1.1, sharpen=.8, sharpen_mm=1.2, equalise=.45, equalise_mm=14.))}
+    RadiographScanner("Alpha DR", "North", kev=40., photons=400000., blur_mm=.22, scatter=.2, low=.9, high=4.3, sharpen=1.3, sharpen_mm=1.3, equalise=.8, equalise_mm=11.),
+    RadiographScanner("Beta CR", "South", kev=46., photons=200000., blur_mm=.35, scatter=.3, low=.9, high=3.9, gamma=.9, sharpen=1.2, sharpen_mm=1.5, equalise=.62, equalise_mm=16.),
+    RadiographScanner("Gamma film", "East", kev=38., photons=120000., blur_mm=.45, scatter=.35, low=1.1, high=4.4, gamma=1.1, sharpen=.8, sharpen_mm=1.2, equalise=.45, equalise_mm=14.))}
 
 knee_radiograph = Recipe(name="knee-radiograph", title="Standing knee radiograph in osteoarthritis", modality="DX", body_part="KNEE", view="AP", size=(112, 112), scanners=knee_scanners,
     structures=structure_names, lesions=lesion_names, scales={"kellgren_lawrence": (0, 4, .42), "joint_space_narrowing_medial": (0, 3, .35), "joint_space_narrowing_lateral": (0, 3, .35), "osteophyte_grade": (0, 3, .4)},

@@ -73,7 +73,7 @@ def develop(density:Tensor,     # From `expose`
         sigma = scanner.equalise_mm/spacing
         level = _wide(background, sigma)
         contrast = _wide((background-level)**2, sigma).clamp_min(0).sqrt() + .08
-        middle, usual = (scanner.low+scanner.high)/2, (scanner.high-scanner.low)/5
+        middle, usual = (scanner.low+scanner.high)/2, (scanner.high-scanner.low)/4
         out = torch.lerp(out, middle + usual*(out-level)/contrast, scanner.equalise)
     if scanner.sharpen: out = out + scanner.sharpen*(out-blurred(out, scanner.sharpen_mm/spacing))
     grey = ((out-scanner.low)/(scanner.high-scanner.low)).clamp(0, 1)**scanner.gamma
@@ -86,13 +86,14 @@ def trabeculae(size,              # (height, width)
                seed:int,          # The same seed gives the same bone
                along:float=2.2,   # Length of the struts in mm (correlation length along the load, which runs up and down)
                across:float=.8,   # Their distance in mm (correlation length across)
+               largest:float=9.,  # Nothing varies over much more than this, in mm
               )->Tensor:          # Mean 0, standard deviation 1, (height, width)
     "A random texture with the spectrum of a projected trabecular scaffold (anisotropic, band-limited)."
     rng = np.random.default_rng(seed)
     h, w = size
     fy, fx = np.meshgrid(np.fft.fftfreq(h, spacing), np.fft.rfftfreq(w, spacing), indexing="ij")
     r = np.sqrt((fy*along)**2 + (fx*across)**2)
-    spectrum = 1/(1+(2.2*r)**2)**.9 * (1-np.exp(-(np.hypot(fx, fy)*9)**2))
+    spectrum = 1/(1+(2.2*r)**2)**.9 * (1-np.exp(-(np.hypot(fx, fy)*largest)**2))
     white = np.fft.rfft2(rng.normal(size=(h, w)))
     texture = np.fft.irfft2(white*spectrum, (h, w))
     return torch.from_numpy((texture/texture.std()).astype(np.float32))

@@ -14,6 +14,7 @@ from typing import Callable
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-004
 @dataclass(frozen=True)
@@ -231,6 +232,7 @@ def rough(solid:Solid,
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-018
 def chords(solid:Solid, grid:Grid,
            offsets=(0.,),   # Surfaces to measure to, in mm: 0 the surface itself, -1 the surface one mm below it, or a function of (x, y, z) that gives them
+           every:int=1,     # Evaluate the distance at every so many pixels and interpolate it: faster, and edges stay sharp since distances are smooth
           )->Tensor:        # Path lengths in mm, (len(offsets), height, width)
     "Length of the ray (along z) inside the solid, and inside its shells."
     out = torch.zeros(len(offsets), *grid.size[1:])
@@ -238,14 +240,23 @@ def chords(solid:Solid, grid:Grid,
     part = grid.box(*_wider(solid, wide))
     part = (slice(max(part[0].start-1, 0), part[0].stop), *part[1:])
     if any(p.stop-p.start <= 0 for p in part) or part[0].stop-part[0].start < 2: return out
-    d = solid.distance(*grid.points(part))
-    d = d.expand([p.stop-p.start for p in part])
+    d = _distances(solid, grid, part, every)
     for i, by in enumerate(offsets):
         s = d - (by(*grid.points(part)) if callable(by) else by)
         inside = (-s).clamp_min(0)
         size = s.abs()
         out[(i, *part[1:])] = ((inside[:-1]+inside[1:])/(size[:-1]+size[1:]).clamp_min(1e-6)).sum(0)*grid.spacing[0]
     return out
+
+def _distances(solid, grid, part, every):
+    "Distances on a part of the grid, (depth, height, width); with `every` > 1 interpolated in the plane of the picture."
+    shape = [p.stop-p.start for p in part]
+    x, y, z = grid.points(part)
+    if every == 1: return solid.distance(x, y, z).expand(shape)
+    rows, columns = (-(-(n-1)//every) + 1 for n in shape[1:])
+    y = y[0, 0, 0] + grid.spacing[1]*every*torch.arange(rows)[None, :, None]; x = x[0, 0, 0] + grid.spacing[2]*every*torch.arange(columns)[None, None, :]
+    d = solid.distance(x, y, z).expand(shape[0], rows, columns)
+    return F.interpolate(d[None], ((rows-1)*every+1, (columns-1)*every+1), mode="bilinear", align_corners=True)[0, :, :shape[1], :shape[2]]
 
 def occupancy(solid:Solid, grid:Grid,
               softness:float=None,  # Width of the edge in mm; None for one voxel (the smallest spacing)
