@@ -104,12 +104,13 @@ def reveal(solution:str)->dict:
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-021
 def for_learners(cell:dict)->dict:
-    "A cell as a learner gets it: directives off, folded code folded, exercises as stubs, pictures kept except where the learner is to make them."
+    "A cell as a learner gets it: directives off, folded code folded (that of questions and checks too), exercises as stubs, pictures kept except where the learner is to make them."
     graded = cell["metadata"].get("nbgrader", {})
     metadata = {key: value for key, value in cell["metadata"].items() if key in ("tags", "nbgrader", "jupyter")}
     if cell["cell_type"] != "code": return dict(cell, metadata=metadata, source=source_of(cell))
     said, source, outputs = directives(source_of(cell)), without_directives(source_of(cell)), cell.get("outputs", [])
-    if said.get("code-fold") == "true" or said.get("echo") == "false": metadata["jupyter"] = metadata.get("jupyter", {}) | {"source_hidden": True}
+    asks = re.match(r"(quiz|predict)\(", source) or graded.get("grade")   # their code gives the answers away
+    if asks or said.get("code-fold") == "true" or said.get("echo") == "false": metadata["jupyter"] = metadata.get("jupyter", {}) | {"source_hidden": True}
     if graded.get("solution"): source = as_exercise(source)
     if graded.get("solution") or graded.get("grade"):   # what is not solved yet must not stop "Run All"
         outputs, metadata["tags"] = [], sorted({*metadata.get("tags", []), "raises-exception"})

@@ -92,7 +92,7 @@ def open_notebook(page, lab, path):
     "Open one notebook of the course, and wait until its kernel is ready."
     page.goto(re.sub(r"/lab[^?]*\?", f"/lab/tree/{path}?reset&", lab))
     page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell")
-    page.wait_for_function("() => document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'")
+    page.wait_for_selector("#jp-main-statusbar >> text=/\\| Idle/")
 
 
 def run_all(page, seconds=240):
