@@ -30,14 +30,16 @@ tubular_bones = {  # length, width of base, waist and head (mm), depth/width, co
     "pp1": (31.6, 14.0, 8.4, 11.4, .75, 1.2), "pp2": (39.8, 14.4, 9.0, 11.0, .72, 1.35), "pp3": (44.6, 14.8, 9.3, 11.8, .72, 1.4),
     "pp4": (41.4, 13.6, 8.5, 10.8, .72, 1.3), "pp5": (32.7, 11.8, 7.0, 9.2, .72, 1.1),
     "mp2": (22.4, 12.4, 7.2, 9.2, .70, 1.1), "mp3": (26.3, 13.0, 7.6, 9.8, .70, 1.15), "mp4": (25.7, 12.2, 7.0, 9.2, .70, 1.1), "mp5": (18.1, 10.2, 5.7, 7.9, .70, .9),
-    "dp1": (21.7, 13.0, 6.4, 8.6, .60, 1.1), "dp2": (15.8, 9.6, 4.6, 6.2, .60, .8), "dp3": (17.4, 10.2, 4.9, 6.6, .60, .85), "dp4": (17.3, 9.8, 4.7, 6.4, .60, .8), "dp5": (16.0, 8.4, 4.0, 5.4, .60, .7)}
+    "dp1": (21.7, 13.0, 6.4, 8.6, .60, 1.1), "dp2": (15.8, 9.6, 4.6, 6.2, .60, .8), "dp3": (17.4, 10.2, 4.9, 6.6, .60, .85), "dp4": (17.3, 9.8, 4.7, 6.4, .60, .8), "dp5": (16.0, 8.4,
+            4.0, 5.4, .60, .7)}
 
 _outline = {  # station along the bone, and the shares of base, waist and head in the half width there
     "mc": np.array([(0., .90, 0., 0.), (.05, .95, .05, 0.), (.12, .68, .32, 0.), (.22, .25, .78, 0.), (.38, 0., 1., 0.), (.52, 0., 1.02, 0.), (.64, 0., .98, .06), (.73, 0., .76, .26),
                     (.80, 0., .34, .66), (.845, 0., 0., .99), (.875, 0., 0., .98), (.905, 0., 0., .88), (.94, 0., 0., .86), (1., 0., 0., .84)]),
     "pp": np.array([(0., .97, 0., 0.), (.045, 1., 0., 0.), (.12, .80, .22, 0.), (.25, .34, .68, 0.), (.45, .05, .95, 0.), (.62, 0., 1., 0.), (.74, 0., .84, .16), (.85, 0., .22, .80),
                     (.91, 0., 0., 1.), (.96, 0., 0., .97), (1., 0., 0., .93)]),
-    "dp": np.array([(0., .97, 0., 0.), (.06, 1., 0., 0.), (.16, .70, .36, 0.), (.32, .20, .84, 0.), (.50, 0., 1., 0.), (.60, 0., .72, .30), (.70, 0., .0, 1.02), (.80, 0., 0., 1.02), (.92, 0., 0., .92), (1., 0., 0., .74)])}
+    "dp": np.array([(0., .97, 0., 0.), (.06, 1., 0., 0.), (.16, .70, .36, 0.), (.32, .20, .84, 0.), (.50, 0., 1., 0.), (.60, 0., .72, .30), (.70, 0., .0, 1.02), (.80, 0., 0., 1.02),
+                    (.92, 0., 0., .92), (1., 0., 0., .74)])}
 
 @lru_cache(None)
 def _shares(kind):
@@ -95,7 +97,8 @@ class Tube:
         return torch.stack((a, a*(self.flat + ((1-self.flat)*.8 if self.kind != "mc" else -.10)*middle), self.cortex*cortex, self.density*marrow))
 
     def rays(self, q, v):
-        "Where the ray `q` mm beside the axis and `v` mm from the base enters and leaves the bone and its marrow: (low, high, hole) for each, the hole being the hollow of the socket; and the share of bone in the marrow."
+        """Where the ray `q` mm beside the axis and `v` mm from the base enters and leaves the bone and its marrow: (low, high, hole) for each,
+        the hole being the hollow of the socket; and the share of bone in the marrow."""
         L, R = self.length, self.radius
         a, b, shell, marrow = self.profile[:, (v*(127/L)).clamp(0, 127).long()]
         p = (q/a).abs().clamp_max(1.5)
@@ -128,15 +131,18 @@ class Tube:
 _drawn = {  # half depth in mm; outline in tenths of a mm around the base of the third metacarpal, right hand seen from behind, x to the little finger, y to the forearm
     "trapezium": (7., [(-237,112), (-224,84), (-202,66), (-207,34), (-187,12), (-161,20), (-154,55), (-127,85), (-113,114), (-127,134), (-163,150), (-199,149), (-229,136)]),
     "trapezoid": (8., [(-188,50), (-165,26), (-129,12), (-95,26), (-80,56), (-80,101), (-93,121), (-127,126), (-161,112), (-186,84)]),
-    "scaphoid": (6.5, [(-157,154), (-121,136), (-82,131), (-69,155), (-60,186), (-33,231), (-3,254), (4,277), (-4,301), (-36,308), (-78,295), (-114,270), (-138,244), (-148,225), (-169,211), (-175,184)]),
+    "scaphoid": (6.5, [(-157,154), (-121,136), (-82,131), (-69,155), (-60,186), (-33,231), (-3,254), (4,277), (-4,301), (-36,308), (-78,295), (-114,270), (-138,244), (-148,225),
+                       (-169,211), (-175,184)]),
     "lunate": (8., [(7,242), (26,221), (54,212), (103,211), (130,228), (150,264), (152,292), (132,309), (84,314), (37,301), (7,285), (0,264)]),
     "capitate": (9., [(-70,46), (-44,23), (-3,16), (48,15), (62,36), (54,95), (43,164), (34,200), (21,217), (-8,223), (-38,218), (-57,193), (-68,154), (-77,110), (-77,74)]),
     "hamate": (8., [(70,24), (104,14), (139,22), (168,47), (190,75), (190,96), (146,110), (129,166), (114,195), (88,209), (60,204), (51,184), (53,135), (61,73)]),
     "triquetrum": (7., [(150,138), (175,109), (211,95), (241,107), (248,134), (229,161), (220,187), (217,237), (200,267), (176,269), (155,249), (135,223), (123,197), (130,170)]),
     "pisiform": (5., [(202,184), (228,167), (263,167), (280,198), (278,238), (258,261), (228,261), (208,236)]),
-    "radius": (9.5, [(-170,364), (-165,329), (-150,307), (-128,303), (-98,313), (-66,328), (-18,334), (43,330), (103,327), (148,322), (170,341), (178,374), (176,436), (187,529), (211,635), (239,733), (270,840), (330,1066),
+    "radius": (9.5, [(-170,364), (-165,329), (-150,307), (-128,303), (-98,313), (-66,328), (-18,334), (43,330), (103,327), (148,322), (170,341), (178,374), (176,436), (187,529),
+                     (211,635), (239,733), (270,840), (330,1066),
                      (145,1107), (72,840), (36,716), (2,645), (-40,590), (-82,550), (-123,488), (-149,425)]),
-    "ulna": (7., [(185,374), (193,340), (219,318), (254,303), (277,296), (285,288), (284,268), (301,252), (322,256), (346,286), (370,322), (383,363), (408,435), (435,497), (476,591), (528,725), (575,840), (673,1066),
+    "ulna": (7., [(185,374), (193,340), (219,318), (254,303), (277,296), (285,288), (284,268), (301,252), (322,256), (346,286), (370,322), (383,363), (408,435), (435,497), (476,591),
+                  (528,725), (575,840), (673,1066),
                   (549,1107), (463,840), (412,725), (374,643), (346,573), (310,511), (269,459), (228,428), (193,403)])}
 
 def _curve(points, smooth=3):
@@ -219,7 +225,8 @@ def _turned(p, degrees, pivot):
 
 def average_person()->dict:
     "A person in the middle of everything, without disease: for looking at."
-    return {"sex": "F", "age": 55, "size": 1., "width": 1., "cortex": 1., "density": 1., "joint_space": 1., "soft": 1., "bone": {}, "wobble": {}, "sesamoids": ("mcp2", "mcp5"), "grain": 7, "ulna": 0., "order": {}}
+    return {"sex": "F", "age": 55, "size": 1., "width": 1., "cortex": 1., "density": 1., "joint_space": 1., "soft": 1., "bone": {}, "wobble": {}, "sesamoids": ("mcp2", "mcp5"),
+            "grain": 7, "ulna": 0., "order": {}}
 
 def skeleton(person:dict, pose:dict=usual_pose)->dict:  # Name -> Tube or Block
     "All bones of a right hand, seen from behind, in mm around the base of the third metacarpal."
@@ -267,7 +274,8 @@ def joint_centres(bones:dict)->dict:  # Joint -> (x, y) in mm
         b = bones[bone]; out[joint] = b.at(0, b.length + joint_space_mm[joint]/2)
     middle = lambda n: bones[n].outline.mean(0)
     low = bones["radius"].outline; top = low[low[:, 1] < low[:, 1].min()+9]
-    out.update(cmc1=bones["mc1"].at(0, 0), cmc3=bones["mc3"].at(0, 0), cmc4=bones["mc4"].at(0, 0), cmc5=bones["mc5"].at(0, 0), radiocarpal=tuple(top.mean(0)), ulna=tuple(bones["ulna"].outline[bones["ulna"].outline[:, 1] < bones["ulna"].outline[:, 1].min()+9].mean(0)),
+    out.update(cmc1=bones["mc1"].at(0, 0), cmc3=bones["mc3"].at(0, 0), cmc4=bones["mc4"].at(0, 0), cmc5=bones["mc5"].at(0, 0), radiocarpal=tuple(top.mean(0)),
+               ulna=tuple(bones["ulna"].outline[bones["ulna"].outline[:, 1] < bones["ulna"].outline[:, 1].min()+9].mean(0)),
                scaphoid=tuple(middle("scaphoid")), lunate=tuple(middle("lunate")), trapezium_scaphoid=tuple((middle("trapezium")+middle("trapezoid")+middle("scaphoid"))/3),
                capitate_scaphoid_lunate=tuple((middle("capitate")+middle("scaphoid")+middle("lunate"))/3))
     return {k: (float(x), float(y)) for k, (x, y) in out.items()}
@@ -302,7 +310,8 @@ def flesh(bones:dict,      # From `skeleton`
     cap, rad, uln = bones["capitate"].outline.mean(0), bones["radius"].outline, bones["ulna"].outline
     end = lambda o, d: np.array(o[np.argsort(o[:, 1])[d]].mean(0))
     r0, u0 = end(rad, slice(0, 8)), end(uln, slice(0, 8)); r1, u1 = end(rad, slice(-8, None)), end(uln, slice(-8, None))
-    stick(cap, (r0+u0)/2, 22, 20, 16, 17); stick(bones["scaphoid"].outline.mean(0)+(2, 0), r0, 13, 12, 15, 16); stick(bones["triquetrum"].outline.mean(0), u0, 14, 10.5, 14, 16); stick(mc5.at(0, 0), u0, 13, 10.5, 14, 16)
+    stick(cap, (r0+u0)/2, 22, 20, 16, 17); stick(bones["scaphoid"].outline.mean(0)+(2, 0), r0, 13, 12, 15, 16); stick(bones["triquetrum"].outline.mean(0), u0, 14, 10.5, 14,
+            16); stick(mc5.at(0, 0), u0, 13, 10.5, 14, 16)
     stick(r0, r1, 12, 16, 17, 22); stick(u0, u1, 10.5, 14, 16, 21); stick((r0+u0)/2, (r1+u1)/2, 20, 22, 17.5, 23)
     s = torch.tensor(np.array(sticks, float), dtype=torch.float32)
     shape = x.shape; x, y = x.reshape(-1, 1), y.reshape(-1, 1)
@@ -326,11 +335,13 @@ class Frame:
     size:tuple     # (height, width) in pixels
     step:tuple     # mm between pixels (y, x)
     centre:tuple   # Middle of the picture (x, y)
-    @lru_cache(8)
-    def axes(self):
-        "Positions of the columns (x) and of the rows (y)."
+    @cached_property
+    def _axes(self):
         (h, w), (sy, sx), (cx, cy) = self.size, self.step, self.centre
         return (torch.arange(w)-(w-1)/2)*sx + cx, (torch.arange(h)-(h-1)/2)*sy + cy
+    def axes(self):
+        "Positions of the columns (x) and of the rows (y)."
+        return self._axes
     def part(self, x0, y0, x1, y1):
         "Rows and columns (slices) that cover a box."
         (h, w), (sy, sx), (cx, cy) = self.size, self.step, self.centre
@@ -373,7 +384,8 @@ largest_bite = .65             # of the width of the bone, at severity 1
 _spots = {**{f"mcp{f}": ((f"mc{f}", "head", -1), (f"mc{f}", "head", 1), (f"pp{f}", "base", -1), (f"pp{f}", "base", 1)) for f in range(1, 6)},
           **{f"pip{f}": ((f"pp{f}", "head", -1), (f"pp{f}", "head", 1), (f"mp{f}", "base", -1), (f"mp{f}", "base", 1)) for f in range(2, 6)},
           "ip1": (("pp1", "head", -1), ("pp1", "head", 1), ("dp1", "base", -1), ("dp1", "base", 1)), "cmc1": (("mc1", "base", -1), ("mc1", "base", 1), ("mc1", "base", 0)),
-          "trapezium_trapezoid": (("trapezium", (-1, .3), 13), ("trapezoid", (.6, -1), 10), ("trapezium", (.2, 1), 13)), "scaphoid": (("scaphoid", (-1, .1), 13), ("scaphoid", (.5, -.6), 13), ("scaphoid", (1, .6), 13)),
+          "trapezium_trapezoid": (("trapezium", (-1, .3), 13), ("trapezoid", (.6, -1), 10), ("trapezium", (.2, 1), 13)), "scaphoid": (("scaphoid", (-1, .1), 13), ("scaphoid", (.5, -.6),
+                  13), ("scaphoid", (1, .6), 13)),
           "lunate": (("lunate", (-1, .3), 12), ("lunate", (1, -.2), 12), ("lunate", (.2, -1), 12)), "radius": (("radius", (-1, -1.2), 16), ("radius", (1, -.75), 16), ("radius", (-.15, -1), 16)),
           "ulna": (("ulna", (.6, -1), 12), ("ulna", (-1, -.45), 12), ("ulna", (0, -.9), 12))}
 
@@ -408,7 +420,8 @@ def _narrowed(bones, site, severity):
         b = bones[tube]; m = b.base/2 + 1; corners = [b.at(s, v) for s in (-m, m) for v in (-3., 5.5)]
         x, y = zip(*corners)
         return tube, replace(b, advance=gap + .4*fused, fused=fused), (min(x), min(y), max(x), max(y))
-    name, towards, rx, ry = {"trapezium_scaphoid": ("scaphoid", ("trapezium", "trapezoid"), 8.5, 6.), "capitate_scaphoid_lunate": ("capitate", ("lunate", "scaphoid"), 9., 8.), "radiocarpal": ("radius", ("scaphoid", "lunate"), 19., 9.)}[site]
+    name, towards, rx, ry = {"trapezium_scaphoid": ("scaphoid", ("trapezium", "trapezoid"), 8.5, 6.), "capitate_scaphoid_lunate": ("capitate", ("lunate", "scaphoid"), 9., 8.),
+                             "radiocarpal": ("radius", ("scaphoid", "lunate"), 19., 9.)}[site]
     b = bones[name]; to = np.mean([bones[t].outline.mean(0) for t in towards], 0)
     if name == "radius": top = b.outline[b.outline[:, 1] < b.outline[:, 1].min()+9]; x, y = top.mean(0)
     else: d = to-b.outline.mean(0); x, y = b.outline[np.argmax(b.outline@d)]
@@ -533,7 +546,8 @@ def _bitten(bone, bites, frame, grain):
     return part, torch.stack((cortex_gone, torch.minimum(marrow_gone*share, t)))
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-026
-_often = {"mcp1": -.5, "mcp2": .55, "mcp3": .5, "mcp4": -.1, "mcp5": .15, "ip1": -.6, "pip2": .1, "pip3": .3, "pip4": .0, "pip5": -.2, "cmc1": -.7, "trapezium_trapezoid": -.4, "scaphoid": .2, "lunate": .25, "radius": .1, "ulna": .6,
+_often = {"mcp1": -.5, "mcp2": .55, "mcp3": .5, "mcp4": -.1, "mcp5": .15, "ip1": -.6, "pip2": .1, "pip3": .3, "pip4": .0, "pip5": -.2, "cmc1": -.7, "trapezium_trapezoid": -.4,
+          "scaphoid": .2, "lunate": .25, "radius": .1, "ulna": .6,
           "cmc3": .0, "cmc4": -.1, "cmc5": -.3, "trapezium_scaphoid": -.1, "capitate_scaphoid_lunate": .4, "radiocarpal": .45}
 _every_site = tuple(_often)
 
@@ -546,8 +560,10 @@ def hand_person(rng:np.random.Generator)->dict:
     return {"sex": sex, "age": age, "columns": {"disease_years": years},
             "size": float((.955 if sex == "F" else 1.05)*np.exp(rng.normal(0, .035))), "width": float((.97 if sex == "F" else 1.03)*np.exp(rng.normal(0, .045))),
             "cortex": float(np.clip(rng.normal(1.05-.28*old, .10), .5, 1.3)), "density": float(np.clip(rng.normal(1.03-.18*old, .10), .55, 1.3)),
-            "joint_space": float(np.clip((1. if sex == "F" else 1.12)*np.exp(rng.normal(-.05*old, .07)), .75, 1.4)), "soft": float(np.clip((1. if sex == "F" else 1.05)*np.exp(rng.normal(0, .06)), .85, 1.25)),
-            "bone": {b: float(np.exp(rng.normal(0, .022))) for b in tubular_bones}, "wobble": {n: (float(rng.normal(0, 4)), *(float(a) for a in rng.normal(0, .35, 2)), float(np.exp(rng.normal(0, .03)))) for n in names},
+            "joint_space": float(np.clip((1. if sex == "F" else 1.12)*np.exp(rng.normal(-.05*old, .07)), .75,
+                                         1.4)), "soft": float(np.clip((1. if sex == "F" else 1.05)*np.exp(rng.normal(0, .06)), .85, 1.25)),
+            "bone": {b: float(np.exp(rng.normal(0, .022))) for b in tubular_bones}, "wobble": {n: (float(rng.normal(0, 4)), *(float(a) for a in rng.normal(0, .35, 2)),
+                    float(np.exp(rng.normal(0, .03)))) for n in names},
             "sesamoids": tuple(j for j, often in (("mcp2", .4), ("mcp5", .65), ("ip1", .5)) if rng.random() < often), "ulna": float(rng.normal(.3, 1.1)), "grain": int(rng.integers(1 << 30)),
             "order": {s: tuple(int(i) for i in rng.permutation(len(_spots[s]))) for s in erosion_sites},
             "pose": rng.normal(size=20),
@@ -559,7 +575,8 @@ def hand_pose(person:dict, draws:np.ndarray)->dict:  # 20 standard normal number
     w = .6*person["pose"] + .8*draws; turn = 3.*w[17]; fan = 1 + .22*w[0]
     pp = [m*fan + 1.6*w[1+i] for i, m in enumerate(usual_pose["pp"])]; pp[0] = usual_pose["pp"][0] + 4*w[1]
     bend = [a + b for a, b in zip(pp, (0, 1, 0, 1, 1))]
-    return {"mc": tuple(m*(1+.08*w[6]) + .5*w[12+i] for i, m in enumerate(usual_pose["mc"])), "pp": tuple(pp), "mp": tuple(a + 1.5*w[7+i] for i, a in enumerate(bend)), "dp": tuple(a + 1.5*w[7+i] + 1.8*w[(13+i) % 20] for i, a in enumerate(bend)),
+    return {"mc": tuple(m*(1+.08*w[6]) + .5*w[12+i] for i, m in enumerate(usual_pose["mc"])), "pp": tuple(pp), "mp": tuple(a + 1.5*w[7+i] for i, a in enumerate(bend)),
+            "dp": tuple(a + 1.5*w[7+i] + 1.8*w[(13+i) % 20] for i, a in enumerate(bend)),
             "roll": tuple(m + 5*w[11] + 3*w[(3+i) % 20] for i, m in enumerate(usual_pose["roll"])), "wrist": usual_pose["wrist"] + 4.*w[18], "turn": turn}
 
 def _damage(drive, years, pace=11.): return float(np.clip(1.06*(1-math.exp(-math.log1p(math.exp(1.6*drive))/1.6*years/pace)) - .06, 0, 1))
@@ -633,10 +650,13 @@ def closeup(person:dict, severities:dict, joint:str, mm:float=36., size:int=144)
     return HandScene(person, "R", severities, (size, size), (mm, mm), centre)
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-037
-hand_radiograph = Recipe(name="hand-radiograph", title="Hand and wrist radiograph in rheumatoid arthritis, by joint", modality="DX", body_part="HAND", view="PA", size=(256, 192), scanners=hand_scanners,
+hand_radiograph = Recipe(name="hand-radiograph", title="Hand and wrist radiograph in rheumatoid arthritis, by joint", modality="DX", body_part="HAND", view="PA", size=(256, 192),
+                         scanners=hand_scanners,
                          structures=structure_names, lesions=lesion_names,
-                         scales={"svdh_erosion": (0, 80, 2.5), "svdh_narrowing": (0, 60, 2.5), "svdh_total": (0, 140, 3.5), **{f"erosion_{s}": (0, 5, .45) for s in erosion_sites}, **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}},
-                         person=hand_person, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0], field_mm[1]/size[1]))
+                         scales={"svdh_erosion": (0, 80, 2.5), "svdh_narrowing": (0, 60, 2.5), "svdh_total": (0, 140, 3.5), **{f"erosion_{s}": (0, 5, .45) for s in erosion_sites},
+                                 **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}},
+                         person=hand_person, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0],
+                                 field_mm[1]/size[1]))
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-052
 def joint_crops(cohort,          # A hand cohort of `simulate`, as large as you like (its table knows where the joints are)
