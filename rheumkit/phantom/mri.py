@@ -48,7 +48,7 @@ tissues = {
 }
 "Relaxation times by tissue."
 
-def tissue_table()->"pd.DataFrame":
+def tissue_table():
     "The tissues as a table, one a row; times in ms."
     import pandas as pd
     return pd.DataFrame([{"tissue": k, "PD": t.pd, "T1 1.5 T": t.t1[0], "T1 3 T": t.t1[1], "T2 1.5 T": t.t2[0], "T2 3 T": t.t2[1], "fat": t.fat, "source": t.source}
