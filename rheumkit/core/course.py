@@ -68,7 +68,7 @@ def stub(solution:str,              # The code between the two lines
          indent:str="",             # How far it is indented
          given:frozenset=frozenset(),  # Names that have a value before the solution; they keep it
         )->str:                     # What the learner fills in
-    "Names waiting for a value, functions waiting for a body, or just a line to be filled in."
+    "Names waiting for a value, functions waiting for a body, or just a place to write."
     waiting = []
     if not indent:
         for node in ast.parse(textwrap.dedent(solution)).body:
@@ -78,8 +78,8 @@ def stub(solution:str,              # The code between the two lines
             elif isinstance(node, ast.FunctionDef):
                 said = ast.get_docstring(node)
                 waiting.append(f"def {node.name}({ast.unparse(node.args)}):\n" + (f'    "{said}"\n' if said and '"' not in said and "\n" not in said else "") + "    return todo")
-    waiting = list(dict.fromkeys(waiting)) or ["return todo" if indent and re.search(r"^\s*return\b", solution, re.MULTILINE) else "..."]
-    return textwrap.indent("\n".join(["# Your code here", *waiting]), indent) + "\n"
+    if indent: waiting = ["return todo" if re.search(r"^\s*return\b", solution, re.MULTILINE) else "..."]
+    return textwrap.indent("\n".join(["# Your code here", *dict.fromkeys(waiting)]), indent) + "\n"
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-015
 def as_exercise(source:str)->str:

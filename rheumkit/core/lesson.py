@@ -51,13 +51,13 @@ def quiz_widget(questions:list[dict]):
     for number, question in enumerate(questions, 1):
         answers = shuffled(question)
         choice = w.RadioButtons(options=[(answer, k) for k, (answer, *_) in enumerate(answers)], index=None, layout=w.Layout(width="auto"))
-        said = w.HTML("<p aria-live='polite'>&nbsp;</p>")
+        said = w.HTML()
         def tell(change, answers=answers, said=said):
             if change["new"] is None: return
             _, why, right = answers[change["new"]]
-            said.value = f"<p aria-live='polite'><b>{'✔ Right.' if right else '✘ Not this one.'}</b> {html.escape(why)}</p>"
+            said.value = f"<p aria-live='polite' style='margin:0'><b>{'✔ Right.' if right else '✘ Not this one.'}</b> {html.escape(why)}</p>"
         choice.observe(tell, "value")
-        boxes += [w.HTML(f"<p><b>Question {number}.</b> {html.escape(question['question'])}</p>"), choice, said]
+        boxes += [w.HTML(f"<p style='margin:8px 0 0'><b>Question {number}.</b> {html.escape(question['question'])}</p>"), choice, said]
     return w.VBox(boxes)
 
 # %% ../../nbs/0_core/02_lesson.ipynb #02-lesson-012
