@@ -16,16 +16,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ..images.cohort import Cohort
+from ..images.cohort import Cohort, Splits
 from ..learning.metrics import auc, interval
 from ..learning.training import learner, segment
 
 # %% ../../nbs/5_routes/01_detection.ipynb #01-detection-005
 def joint_spaces(structures:tuple, # Names of the labels 1, 2, … of a label map, as a recipe lists them
-                )->dict:           # Compartment -> its label, e.g. {"medial": 4, "lateral": 5}
-    "The labels that are joint spaces: those whose name ends in 'joint space'. ValueError when there is none."
+                )->dict:           # Compartment -> its label, e.g. {"medial": 5, "lateral": 6}
+    "The labels that are joint spaces, by the rest of their name ('joint space medial' -> 'medial'). ValueError when there is none."
     names = [str(name).replace("_", " ") for name in structures]
-    found = {name.removesuffix("joint space").strip() or "joint": label for label, name in enumerate(names, 1) if name.endswith("joint space")}
+    found = {name.replace("joint space", "").strip() or "joint": label for label, name in enumerate(names, 1) if "joint space" in name}
     if not found: raise ValueError(f"None of the structures ({', '.join(names)}) is a joint space")
     return found
 
@@ -39,13 +39,13 @@ def column_widths(space:Tensor, # Joint space, (…, H, W): a mask of 0 and 1, o
 # %% ../../nbs/5_routes/01_detection.ipynb #01-detection-012
 def compartment_width(space:Tensor,     # Mask or probabilities of one compartment, (H, W)
                       spacing:tuple,    # Size of a pixel (row, column) in mm
-                      inner:float=.8,   # Part of the columns that counts, in the middle of the band, 0 to 1
+                      inner:float=.8,   # Part of the columns that counts, in the middle of the band, 0 to 1 (a column belongs to the band where some pixel is at least 0.5)
                       smooth:float=3.,  # Length over which widths are averaged before the minimum, in mm
                       least:float=5.,   # A band shorter than this (in mm) counts as not found
                      )->tuple:          # (minimum, mean) width in mm; (nan, nan) where the band was not found
     "Minimum and mean width of a joint space over the inner columns of the band."
     width = column_widths(space, spacing[0])
-    columns = torch.nonzero(width >= spacing[0]/2)[:, 0]
+    columns = torch.nonzero((torch.as_tensor(space) >= .5).any(0))[:, 0]
     if len(columns) == 0 or (columns[-1] - columns[0] + 1)*spacing[1] < least: return float("nan"), float("nan")
     first, length = int(columns[0]), int(columns[-1] - columns[0]) + 1
     margin = int(length*(1 - inner)/2)
@@ -183,13 +183,16 @@ def measured(learn, cohort, spaces:dict, spacing=None)->tuple: # Widths as `meas
 def detect(splits,              # Splits of a cohort that has true masks
            spaces:dict,         # Compartment -> label in truth["structures"]
            positive:str="positive", # Column of True and False the decision is about
-           epochs:int=10,       # Passes over the training images
-           lr:float=3e-3,       # Largest learning rate
+           epochs:int=25,       # Passes over the training images
+           lr:float=1e-2,       # Largest learning rate
            seed:int=0,
+           outlined:int|None=None, # Only so many training images have outlines; None: all
+           mirror:dict|None=None,  # Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones
           )->Route:             # Figures: dice, bias_mm, limits, mean_absolute_error_mm, auc, sensitivity, specificity, failures
     "Route A: a U-Net learns the masks, the joint spaces of the test patients are measured, a threshold from the validation patients decides."
     start = time.perf_counter()
-    learn = learner(splits, "structures", task="segment", seed=seed, batch=batch_for(splits.train, 16))
+    taught = splits.train if outlined is None else splits.train.where(np.arange(min(outlined, len(splits.train))))
+    learn = learner(Splits(taught, None, None), "structures", task="segment", seed=seed, batch=batch_for(taught, 8), mirror=mirror)
     train(learn, epochs, lr, "route A")
     test, names = splits.test, list(spaces)
     (found, labels), (tuning, _) = measured(learn, test, spaces), measured(learn, splits.valid, spaces)
@@ -263,13 +266,13 @@ def carry_over(teacher,           # Simulated cohort with true masks
                structures:tuple,  # Names of the labels in the teacher's masks
                label:str,         # Column of the other cohort that should go with the width, e.g. the grade
                positive:str="positive", # Column of True and False
-               epochs:int=20, lr:float=3e-3, seed:int=0,
+               epochs:int=25, lr:float=1e-2, seed:int=0,
                mirror:dict|None=None, # Rows to mirror in both, e.g. {"side": "L"}
               )->Route:           # Figures: auc, sensitivity, specificity, rank_correlation, failures
     "Route A off label: learn outlines on simulated images, measure others. Widths are in percent of the width of the knee."
     from scipy.stats import spearmanr
     start, spaces, bone = time.perf_counter(), joint_spaces(structures), tuple(structures).index("tibia") + 1
-    learn = learner(even_contrast(teacher).split(by="patient", seed=seed, fractions=(.9, .1, 0)), "structures", task="segment", seed=seed, mirror=mirror, batch=batch_for(teacher, 16))
+    learn = learner(Splits(even_contrast(teacher), None, None), "structures", task="segment", seed=seed, mirror=mirror, batch=batch_for(teacher, 8))
     train(learn, epochs, lr, "route A")
     found, labels = {}, {}
     for name in ("train", "test"):
