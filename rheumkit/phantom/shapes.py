@@ -238,7 +238,7 @@ def chords(solid:Solid, grid:Grid,
     out = torch.zeros(len(offsets), *grid.size[1:])
     wide = max([0, *(by for by in offsets if not callable(by))])
     part = grid.box(*_wider(solid, wide))
-    part = (slice(max(part[0].start-1, 0), part[0].stop), *part[1:])
+    part = (slice(max(part[0].start-1, 0), part[0].stop), *(slice(p.start//every*every, p.stop) for p in part[1:]))  # the same samples, however large the box
     if any(p.stop-p.start <= 0 for p in part) or part[0].stop-part[0].start < 2: return out
     d = _distances(solid, grid, part, every)
     for i, by in enumerate(offsets):
