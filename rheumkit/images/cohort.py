@@ -64,6 +64,7 @@ class Store:
             first = self[index[0]]
             if first is None: raise CohortError(f"image {index[0]}: not known for this image; choose images with `.where` first")
             self.array, self.done = _room((len(self), *first.shape), first.numpy().dtype), np.zeros(len(self), bool)
+            self.array[index[0]], self.done[index[0]] = first.numpy(), True
         missing = [i for i in dict.fromkeys(index.tolist()) if not self.done[i]]
         if missing and not self.array.flags.writeable: self.array, self.done = np.array(self.array), self.done.copy()
         problems = [p for p in self._each(self._fill, missing) if p]
@@ -224,7 +225,8 @@ def show(self:Cohort,
     if truth is not None:
         middle = lambda m: m if m.ndim==2 else m[m.shape[0]//2]
         images = [overlay(image, middle(self.truth[truth][i]).numpy()) for image,i in zip(images, chosen)]
-    alt = f"{len(chosen)} of {len(self)} {'simulated ' if self.simulated else ''}images{' of '+self.name if self.name else ''}, titled with {', '.join(names)}: {'; '.join(t.replace(chr(10), ', ') for t in titles)}."
+    said = "; ".join(t.replace("\n", ", ") for t in titles)
+    alt = f"{len(chosen)} of {len(self)} {'simulated ' if self.simulated else ''}images{' of '+self.name if self.name else ''}, titled with {', '.join(names)}: {said}."
     window = None if truth is not None or not images else (float(np.mean([i.min() for i in images])), float(np.mean([i.max() for i in images])))
     return show_images(images, titles=titles, spacing=self.spacing[-2:] if self.spacing else None, simulated=self.simulated, alt=alt, columns=columns, window=window)
 
@@ -412,7 +414,9 @@ def _table_problems(table, lines, image, patient, labels, paths): # Every bad ro
         path, key = paths[i], os.path.normpath(paths[i])
         if key in seen: found[i].append(f"the same file as in row {lines[seen[key]]}; leave one of the two out"); continue
         seen[key] = i
-        if not path.is_file(): found[i].append(f"there is no such file ({path.parent} {'has no file of this name' if path.parent.is_dir() else 'does not exist either'}); correct the name or give `root=`"); continue
+        if not path.is_file():
+            found[i].append(f"there is no such file{'' if path.parent.is_dir() else f', nor a folder {path.parent}'}; correct the name or give `root=`")
+            continue
         try: heads[i] = _peek(path)
         except (ValueError, OSError, SyntaxError) as e: found[i].append(f"cannot be read ({_reason(e, path)}); replace the file or leave the row out")
     for label in labels:
@@ -440,7 +444,7 @@ def from_table(cls:Cohort,
     paths = [root/name for name in table[image]]
     found, heads = _table_problems(table, lines, image, patient, labels, paths)
     masks = {c[5:]: [root/name if name else None for name in table[c].fillna("").astype(str)] for c in table if str(c).startswith("mask_")}
-    for name,files in masks.items():
+    for files in masks.values():
         for i,path in enumerate(files):
             if path and not path.is_file(): found[i].append(f"the mask {path.name} is not there; correct the name or leave it empty")
     problems = [f"row {lines[i]}, {table[image][i] or 'no file'}: {'; '.join(reasons)}" for i,reasons in found.items() if reasons]
@@ -520,12 +524,13 @@ def from_dicom(cls:Cohort,
     if not series and not problems: raise CohortError("no DICOM image in it", root)
     whose = {"header": lambda h,p: h.get("PatientID"), "folder": lambda h,p: ([*p.relative_to(root).parts[:-1], root.resolve().name])[0]}.get(patient, patient)
     ids = {uid: str(whose(files[0][1], files[0][0]) or "").strip() for uid,files in series.items()}
-    problems += [f"{series[uid][0][0].relative_to(root)} and {len(series[uid])-1} more of its series: the patient's id is empty, so the images of a patient cannot be kept together; "
-                 "say patient='folder' if every patient has a folder" for uid,name in ids.items() if not name]
+    problems += [f"{series[uid][0][0].relative_to(root)} and {len(series[uid])-1} more of its series: the patient's id is empty, so a patient's images cannot be kept "
+                 "together; say patient='folder' if every patient has a folder" for uid,name in ids.items() if not name]
     if problems: raise CohortError(problems, root)
     groups = [g for files in series.values() for g in ([files] if _is_volume([h for _,h in files]) else [[f] for f in files])]
     table = pd.DataFrame([{**_row(g[0][1], g[0][0], root), "patient_id": ids[str(g[0][1].get("SeriesInstanceUID") or g[0][0])], "files": len(g)} for g in groups])
-    table.insert(0, "image_id", [Path(p).parent.as_posix() if n>1 and table.files.gt(1).all() and Path(p).parent!=Path() else Path(p).with_suffix("").as_posix() for p,n in zip(table.image, table.files)])
+    folders = table.files.gt(1).all() and all(Path(p).parent!=Path() for p in table.image)      # volumes are called after their folders
+    table.insert(0, "image_id", [(Path(p).parent if folders else Path(p).with_suffix("")).as_posix() for p in table.image])
     if not table.image_id.is_unique: table["image_id"] = table.image
     table["visit"] = table.groupby("patient_id").study_date.rank("dense").fillna(1).astype(int)-1
     spacings = set()
@@ -596,7 +601,7 @@ def save(self:Cohort,
     "Write `table.csv`, the images as DICOM (16 bit; simulated ones marked as such) and the truth; all or nothing. `Cohort.from_table(folder/'table.csv')` reads it back."
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (overwrite and (folder/"table.csv").is_file()):
-        raise CohortError(f"there is something already{'' if overwrite else '; choose another folder or say overwrite=True'}" + ("; it is no saved cohort, so it is left alone" if overwrite else ""), folder)
+        raise CohortError("there is something already; " + ("it is no saved cohort, so it is left alone" if overwrite else "choose another folder or say overwrite=True"), folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

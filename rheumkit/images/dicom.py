@@ -293,7 +293,9 @@ def read_dicom(path,      # A DICOM file
     return Dicom(pixels, header, path, top=top)
 
 def _why(error, header): # A decoder's complaint in words a reader can act on
-    text, syntax = " ".join(str(error).split()).replace("Unable to decode as exceptions were raised by all available plugins: ", "decoders say ") or type(error).__name__, header.file_meta.get("TransferSyntaxUID") if getattr(header, "file_meta", None) else None
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = text.replace("Unable to decode as exceptions were raised by all available plugins: ", "decoders say ")
+    syntax = header.file_meta.get("TransferSyntaxUID") if getattr(header, "file_meta", None) else None
     name = getattr(syntax, "name", syntax) or "unknown"
     if isinstance(error, (NotImplementedError, RuntimeError)) and ("decod" in text or "syntax" in text.lower()):
         return f"its transfer syntax {name} cannot be decoded ({text}); export it uncompressed"
@@ -305,9 +307,6 @@ def _why(error, header): # A decoder's complaint in words a reader can act on
 def _decimal(number): # As exact as DICOM's 16 characters of a decimal string allow
     from pydicom.valuerep import DSfloat, format_number_as_ds
     return DSfloat(format_number_as_ds(float(number)))
-
-def _code(text): # A code string: capitals, digits, space, underscore; at most 16
-    return "".join(c if c.isalnum() and c.isascii() else "_" for c in str(text).upper())[:16]
 
 def _quantise(values): # (uint16, slope, intercept): whole numbers as they are, otherwise 65 536 steps
     low, high = float(values.min()), float(values.max())
@@ -338,20 +337,16 @@ def write_dicom(path,                    # File to write
     if values.ndim not in (2, 3, 4) or 0 in values.shape: raise ValueError(f"{path}: pixels of shape {values.shape}; use (H, W), (C, H, W) or (C, D, H, W)")
     stored, slope, intercept = _quantise(values)
     frames = math.prod(values.shape[:-2])
-    content = hashlib.sha256(stored.tobytes()+repr((values.shape, slope, intercept, spacing, patient_id, study, sorted(fields.items()))).encode()).hexdigest()
+    said = (values.shape, slope, intercept, spacing, patient_id, study, sorted(fields.items()))
+    content = hashlib.sha256(stored.tobytes() + repr(said).encode()).hexdigest()
     d = Dataset()
+    d.SpecificCharacterSet = "ISO_IR 192"      # UTF-8
     d.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7.3" if frames>1 else "1.2.840.10008.5.1.4.1.1.7"
-    d.SOPInstanceUID, d.StudyInstanceUID, d.SeriesInstanceUID = _uid(content), _uid(patient_id, study), _uid(patient_id, study, fields.get("Modality"), fields.get("ImageLaterality"), content if frames>1 else "")
-    d.StudyDate = d.ContentDate = d.SeriesDate = date
-    d.StudyTime = d.ContentTime = d.SeriesTime = "120000"
-    d.PatientID = d.PatientName = str(patient_id)
-    d.PatientBirthDate = d.PatientSex = d.AccessionNumber = d.ReferringPhysicianName = ""
-    d.StudyID, d.SeriesNumber, d.InstanceNumber, d.Modality, d.ConversionType = str(study)[:16], 1, 1, "OT", "SYN" if simulated else "WSD"
-    d.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
-    d.BurnedInAnnotation, d.PatientIdentityRemoved = "NO", "YES"
-    d.DeidentificationMethod = "simulated, no patient was imaged" if simulated else "written without identifiers"
-    if simulated: d.SyntheticData, d.Manufacturer = "YES", "rheumkit (simulation)"
-    d.SamplesPerPixel, d.PhotometricInterpretation, d.BitsAllocated, d.BitsStored, d.HighBit, d.PixelRepresentation = 1, "MONOCHROME2", 16, 16, 15, 0
+    d.SOPInstanceUID, d.StudyInstanceUID = _uid(content), _uid(patient_id, study)
+    d.SeriesInstanceUID = _uid(patient_id, study, fields.get("Modality"), fields.get("ImageLaterality"), content if frames>1 else "")
+    _describe(d, patient_id, study, simulated, date)
+    d.SamplesPerPixel, d.PhotometricInterpretation, d.PixelRepresentation = 1, "MONOCHROME2", 0
+    d.BitsAllocated, d.BitsStored, d.HighBit = 16, 16, 15
     d.Rows, d.Columns = values.shape[-2:]
     d.RescaleSlope, d.RescaleIntercept, d.RescaleType = _decimal(slope), _decimal(intercept), "US"
     _write_layout(d, values.shape, frames, spacing)
@@ -361,13 +356,25 @@ def write_dicom(path,                    # File to write
     for keyword,value in fields.items(): setattr(d, keyword, value)
     d.PixelData = stored.tobytes()+b"\0"*(stored.nbytes%2)
     d.file_meta = FileMetaDataset()
-    d.file_meta.TransferSyntaxUID, d.file_meta.MediaStorageSOPClassUID, d.file_meta.MediaStorageSOPInstanceUID = "1.2.840.10008.1.2.1", d.SOPClassUID, d.SOPInstanceUID
+    d.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    d.file_meta.MediaStorageSOPClassUID, d.file_meta.MediaStorageSOPInstanceUID = d.SOPClassUID, d.SOPInstanceUID
     part = path.with_name(f".{path.name}.part")
     try:
         d.save_as(part, enforce_file_format=True)
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
     return path
+
+def _describe(d, patient_id, study, simulated, date): # Whose image, when, and that it is not a patient's
+    d.StudyDate = d.ContentDate = d.SeriesDate = date
+    d.StudyTime = d.ContentTime = d.SeriesTime = "120000"
+    d.PatientID = d.PatientName = str(patient_id)
+    d.PatientBirthDate = d.PatientSex = d.AccessionNumber = d.ReferringPhysicianName = ""
+    d.StudyID, d.SeriesNumber, d.InstanceNumber, d.Modality, d.ConversionType = str(study)[:16], 1, 1, "OT", "SYN" if simulated else "WSD"
+    d.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    d.BurnedInAnnotation, d.PatientIdentityRemoved = "NO", "YES"
+    d.DeidentificationMethod = "simulated, no patient was imaged" if simulated else "written without identifiers"
+    if simulated: d.SyntheticData, d.Manufacturer = "YES", "rheumkit (simulation)"
 
 def _write_layout(d, shape, frames, spacing): # How the frames make up channels and slices, and how far pixels lie apart
     if frames>1:
@@ -447,7 +454,10 @@ def read_series(folder,           # Folder with the files of a series (others ma
     return _stack(images, folder)
 
 def _stack(images, folder): # One series as one Dicom
-    if len(images)==1: return Dicom(images[0].channels() if images[0].pixels.ndim==4 or len(images[0].pixels)>1 else images[0].pixels[None], images[0].header, images[0].path, top=images[0].top, spacing=images[0].spacing)
+    if len(images)==1:
+        one = images[0]
+        pixels = one.channels() if one.colour or len(one.pixels)>1 else one.pixels[None]
+        return Dicom(pixels if pixels.ndim==4 else pixels[None], one.header, one.path, top=one.top, spacing=one.spacing)
     stacks, distance = _arrange(images, folder)
     order = [stack[t] for t in range(len(stacks[0])) for stack in stacks]
     pixels = torch.cat([images[k].pixels for k in order]).reshape(len(stacks[0]), len(stacks), *images[0].pixels.shape[1:])
@@ -459,8 +469,10 @@ def _stack(images, folder): # One series as one Dicom
 _identifying = {"name or number": ("PatientName", "PatientID", "OtherPatientIDs", "OtherPatientNames", "PatientBirthName", "IssuerOfPatientID", "AccessionNumber", "StudyID", "RequestedProcedureID"),
                 "address or contact": ("PatientAddress", "PatientTelephoneNumbers", "PatientMotherBirthName", "ResponsiblePerson", "InstitutionAddress"),
                 "date": ("PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "AcquisitionDateTime", "InstanceCreationDate"),
-                "where and by whom": ("InstitutionName", "InstitutionalDepartmentName", "StationName", "DeviceSerialNumber", "ReferringPhysicianName", "PerformingPhysicianName", "PhysiciansOfRecord", "OperatorsName", "NameOfPhysiciansReadingStudy", "RequestingPhysician"),
-                "free text": ("StudyDescription", "SeriesDescription", "ImageComments", "PatientComments", "AdditionalPatientHistory", "RequestedProcedureDescription", "ProtocolName", "ReasonForStudy"),
+                "where and by whom": ("InstitutionName", "InstitutionalDepartmentName", "StationName", "DeviceSerialNumber", "ReferringPhysicianName",
+                                      "PerformingPhysicianName", "PhysiciansOfRecord", "OperatorsName", "NameOfPhysiciansReadingStudy", "RequestingPhysician"),
+                "free text": ("StudyDescription", "SeriesDescription", "ImageComments", "PatientComments", "AdditionalPatientHistory",
+                              "RequestedProcedureDescription", "ProtocolName", "ReasonForStudy"),
                 "leads back to the archive": ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")}
 
 def identifiers(header,       # pydicom Dataset
