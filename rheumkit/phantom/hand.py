@@ -542,8 +542,10 @@ def _bitten(bone, bites, frame, grain):
         edge = 1 + .22*rag[(s*4+128).long() % 256, (n*4+128).long() % 256].clamp(-1.4, 2)
         z = thick*(1 - ((n/deep)**2 + (s/along)**2)*edge).clamp_min(0)**.5
         all_gone += _between(lo, hi, -z, z); marrow_gone += _between(lo2, hi2, -z, z)
-    cortex_gone = torch.minimum((torch.minimum(all_gone, whole)-marrow_gone).clamp_min(0), c)
-    return part, torch.stack((cortex_gone, torch.minimum(marrow_gone*share, t)))
+    marrow = t/share.clamp_min(.01); walls = (c - (whole-marrow)).clamp_min(0)  # the walls of the hollows stand on top of the rest
+    all_gone, marrow_gone = torch.minimum(all_gone, whole), torch.minimum(marrow_gone, marrow)
+    cortex_gone = torch.minimum((all_gone-marrow_gone).clamp_min(0), c) + walls*all_gone/whole.clamp_min(.1)
+    return part, torch.stack((torch.minimum(cortex_gone, c), marrow_gone*share))
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-026
 _often = {"mcp1": -.5, "mcp2": .55, "mcp3": .5, "mcp4": -.1, "mcp5": .15, "ip1": -.6, "pip2": .1, "pip3": .3, "pip4": .0, "pip5": -.2, "cmc1": -.7, "trapezium_trapezoid": -.4,
