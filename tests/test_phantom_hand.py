@@ -100,8 +100,9 @@ def test_sides_and_visits_are_of_one_person_and_damage_only_grows():
     assert np.corrcoef(right, left)[0, 1] > .6 and (right != left).any()
     # bones keep their size: the share of each hand's metacarpals in the picture is nearly the same on both sides and at all visits, and differs between people
     metacarpals = [structure_names.index(f"mc{f}")+1 for f in (2, 3, 4)]
-    area = torch.isin(hands.truth_tensor("structures"), torch.tensor(metacarpals, dtype=torch.uint8)).flatten(1).sum(1).double().numpy()
-    people = hands.table.assign(area=area).groupby("patient_id").area
+    some = hands.where(patient_id=list(hands.patients[:10]), visit=[0, 2])
+    area = torch.isin(some.truth_tensor("structures"), torch.tensor(metacarpals, dtype=torch.uint8)).flatten(1).sum(1).double().numpy()
+    people = some.table.assign(area=area).groupby("patient_id").area
     assert people.std().mean() < .35*people.mean().std()
 
 

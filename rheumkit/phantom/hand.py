@@ -25,11 +25,11 @@ from .radiograph import blurred, develop, expose, trabeculae
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-005
 tubular_bones = {  # length, width of base, waist and head (mm), depth/width, cortex at mid-shaft (mm)
-    "mc1": (46.2, 14.6, 9.4, 13.0, .85, 1.6), "mc2": (68.1, 16.0, 8.4, 14.6, .95, 2.0), "mc3": (64.6, 13.8, 8.2, 14.4, 1.0, 2.0),
-    "mc4": (58.0, 11.4, 6.8, 12.3, 1.0, 1.7), "mc5": (53.7, 12.8, 7.4, 11.6, .95, 1.6),
-    "pp1": (31.6, 14.0, 8.4, 11.4, .75, 1.2), "pp2": (39.8, 14.4, 9.0, 11.0, .72, 1.35), "pp3": (44.6, 14.8, 9.3, 11.8, .72, 1.4),
-    "pp4": (41.4, 13.6, 8.5, 10.8, .72, 1.3), "pp5": (32.7, 11.8, 7.0, 9.2, .72, 1.1),
-    "mp2": (22.4, 12.4, 7.2, 9.2, .70, 1.1), "mp3": (26.3, 13.0, 7.6, 9.8, .70, 1.15), "mp4": (25.7, 12.2, 7.0, 9.2, .70, 1.1), "mp5": (18.1, 10.2, 5.7, 7.9, .70, .9),
+    "mc1": (46.2, 14.6, 9.4, 13.0, .85, 1.6), "mc2": (68.1, 16.0, 7.6, 14.6, .95, 1.85), "mc3": (64.6, 13.8, 7.5, 14.4, 1.0, 1.85),
+    "mc4": (58.0, 11.4, 6.2, 12.3, 1.0, 1.6), "mc5": (53.7, 12.8, 6.9, 11.6, .95, 1.55),
+    "pp1": (31.6, 14.0, 8.4, 11.4, .75, 1.2), "pp2": (39.8, 14.4, 8.3, 11.0, .72, 1.35), "pp3": (44.6, 14.8, 8.7, 11.8, .72, 1.4),
+    "pp4": (41.4, 13.6, 7.9, 10.8, .72, 1.3), "pp5": (32.7, 11.8, 6.5, 9.2, .72, 1.1),
+    "mp2": (22.4, 12.4, 6.6, 9.2, .70, 1.1), "mp3": (26.3, 13.0, 6.9, 9.8, .70, 1.15), "mp4": (25.7, 12.2, 6.4, 9.2, .70, 1.1), "mp5": (18.1, 10.2, 5.2, 7.9, .70, .9),
     "dp1": (21.7, 13.0, 6.4, 8.6, .60, 1.1), "dp2": (15.8, 9.6, 4.6, 6.2, .60, .8), "dp3": (17.4, 10.2, 4.9, 6.6, .60, .85), "dp4": (17.3, 9.8, 4.7, 6.4, .60, .8), "dp5": (16.0, 8.4,
             4.0, 5.4, .60, .7)}
 
@@ -617,7 +617,7 @@ def hand_scores(severities:dict)->dict:
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-035
 hand_scanners = {s.name: s for s in (
-    RadiographScanner("Alder CR", "Northgate", kev=33., photons=16000., blur_mm=.28, scatter=.06, low=.12, high=2.45, gamma=1.25, sharpen=.35, sharpen_mm=.8, equalise=.15, equalise_mm=22.),
+    RadiographScanner("Alder CR", "Northgate", kev=33., photons=16000., blur_mm=.28, scatter=.06, low=.12, high=2.30, gamma=1.25, sharpen=.20, sharpen_mm=.8, equalise=.15, equalise_mm=22.),
     RadiographScanner("Birch DR", "Southmoor", kev=38., photons=30000., blur_mm=.16, scatter=.14, low=.02, high=1.95, gamma=1.05, sharpen=.9, sharpen_mm=.7, equalise=.30, equalise_mm=18.))}
 
 def hand_image(scene:HandScene, scanner:RadiographScanner, rng=None)->Tensor:  # (1, height, width), 0..1
