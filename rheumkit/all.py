@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['plt', 'Lazy', 'accuracy', 'auc', 'batch_effect', 'check', 'checker_shadow', 'classification', 'Cohort', 'CohortError',
-           'detection', 'dice', 'DicomError', 'Estimate', 'explore', 'fit', 'interval', 'leakage', 'learner',
-           'mean_absolute_error', 'NotYet', 'np', 'overlay', 'pd', 'picture', 'predict', 'predictions',
-           'quadratic_kappa', 'quiz', 'read_dicom', 'read_series', 'Reader', 'recipes', 'regression', 'results',
-           'Scanner', 'segment', 'sensitivity', 'settings', 'show_images', 'simulate', 'small_network', 'small_unet',
-           'specificity', 'study', 'sweep', 'to_uint8', 'todo', 'torch', 'window', 'write_dicom']
+           'convolve', 'detection', 'dice', 'DicomError', 'Estimate', 'explore', 'fit', 'gradcam', 'hover', 'interval',
+           'kernels', 'leakage', 'learner', 'Maps', 'mean_absolute_error', 'NotYet', 'np', 'one_pixel', 'overlay',
+           'overview', 'pd', 'picture', 'predict', 'predictions', 'quadratic_kappa', 'quiz', 'read_dicom',
+           'read_series', 'Reader', 'receptive_field', 'recipes', 'regression', 'results', 'Scanner', 'segment',
+           'sensitivity', 'settings', 'show_images', 'simulate', 'small_network', 'small_unet', 'specificity', 'study',
+           'sweep', 'to_uint8', 'todo', 'torch', 'window', 'write_dicom']
 
 # %% ../nbs/all.ipynb #all-002
 import importlib
@@ -39,15 +40,18 @@ from .images.cohort import Cohort, CohortError
 from .phantom.readers import Reader
 from .phantom.scanners import Scanner
 from .phantom.recipes import recipes, simulate
+from .learning.convolution import convolve, hover, kernels, one_pixel, receptive_field
 from .learning.network import small_network, small_unet
 from .learning.training import fit, learner, predictions, segment
 from .learning.metrics import Estimate, accuracy, auc, dice, interval, mean_absolute_error, quadratic_kappa, sensitivity, specificity
-from .routes import classification, detection, regression
+from .explaining.saliency import Maps, gradcam
+from .routes import classification, detection, overview, regression
 from .pitfalls import batch_effect, leakage, study
 
 # %% ../nbs/all.ipynb #all-008
-_all_ = ["accuracy", "auc", "batch_effect", "check", "checker_shadow", "classification", "Cohort", "CohortError", "detection", "dice", "DicomError",
-         "Estimate", "explore", "fit", "interval", "leakage", "learner", "mean_absolute_error", "NotYet", "np", "overlay", "pd", "picture", "plt",
-         "predict", "predictions", "quadratic_kappa", "quiz", "read_dicom", "read_series", "Reader", "recipes", "regression", "results", "Scanner",
-         "segment", "sensitivity", "settings", "show_images", "simulate", "small_network", "small_unet", "specificity", "study", "sweep", "to_uint8",
-         "todo", "torch", "window", "write_dicom"]
+_all_ = ["accuracy", "auc", "batch_effect", "check", "checker_shadow", "classification", "Cohort", "CohortError", "convolve", "detection", "dice",
+         "DicomError", "Estimate", "explore", "fit", "gradcam", "hover", "interval", "kernels", "leakage", "learner", "Maps", "mean_absolute_error",
+         "NotYet", "np", "one_pixel", "overlay", "overview", "pd", "picture", "plt", "predict", "predictions", "quadratic_kappa", "quiz",
+         "read_dicom", "read_series", "Reader", "receptive_field", "recipes", "regression", "results", "Scanner", "segment", "sensitivity",
+         "settings", "show_images", "simulate", "small_network", "small_unet", "specificity", "study", "sweep", "to_uint8", "todo", "torch", "window",
+         "write_dicom"]
