@@ -63,11 +63,11 @@ def test_a_split_without_test_part_is_not_passed():
 def test_the_dose_is_the_share_of_test_patients_in_training(dose):
     splits, newcomers = leakage.plant_leak(people(), dose, seed=3)
     known = set(splits.train.patients)
-    assert len(splits.test) == len(splits.test.patients) == len(newcomers) == 12
-    assert sum(p in known for p in splits.test.patients) == round(dose*12)
+    assert len(splits.test) == len(splits.test.patients) == len(newcomers) == 16
+    assert sum(p in known for p in splits.test.patients) == round(dose*16)
     assert not known & set(newcomers.patients)
     assert not set(splits.train.table.image_id) & set(splits.test.table.image_id)
-    assert len(splits.train) == 24*3
+    assert len(splits.train) == 16*3
 
 
 def test_nothing_can_leak_where_everybody_has_one_image():

@@ -160,11 +160,11 @@ def demonstrate(cohort:Cohort,          # Any cohort with images from two places
 # %% ../../nbs/6_pitfalls/02_batch_effect.ipynb #02-batch-effect-020
 @lru_cache
 def practice_cohort()->Cohort:
-    "The simulated knees on which this lesson's tables are made: the right knee of 260 patients, each on two scanners, 64×64 pixels."
+    "The simulated knees on which this lesson's tables are made: the right knee of 180 patients, each on two scanners, 64×64 pixels."
     from rheumkit.phantom.recipes import recipe
     one, other = list(recipe("knee-radiograph").scanners)[:2]
-    return in_memory(simulate("knee-radiograph", patients=260, seed=12, sides=("R",), scanner=one, size=(64, 64))
-                     + simulate("knee-radiograph", patients=260, seed=12, sides=("R",), scanner=other, size=(64, 64)))
+    return in_memory(simulate("knee-radiograph", patients=180, seed=12, sides=("R",), scanner=one, size=(64, 64))
+                     + simulate("knee-radiograph", patients=180, seed=12, sides=("R",), scanner=other, size=(64, 64)))
 
 # %% ../../nbs/6_pitfalls/02_batch_effect.ipynb #02-batch-effect-030
 @lru_cache

@@ -36,10 +36,10 @@ def plant_leak(cohort:Cohort,      # At least two images of most patients (fello
     rows = {p: np.flatnonzero(patients == p) for p in cohort.patients}
     several = [p for p, own in rows.items() if len(own) > 1]
     if len(several) < 8: raise ValueError(f"only {len(several)} of {len(rows)} patients have a second image; there is nothing that could leak")
-    order, quarter = [several[k] for k in rng.permutation(len(several))], len(several)//4
-    test, new, base = order[:quarter], order[quarter:2*quarter], order[2*quarter:]
+    order, third = [several[k] for k in rng.permutation(len(several))], len(several)//3
+    test, new, base = order[:third], order[third:2*third], order[2*third:]
     asked = {p: rng.choice(rows[p]) for p in (*test, *new)}
-    leaked = [r for p in test[:round(dose*quarter)] for r in rows[p] if r != asked[p]]
+    leaked = [r for p in test[:round(dose*third)] for r in rows[p] if r != asked[p]]
     honest = [r for p in base for r in rows[p]]
     train = honest[:len(honest) - len(leaked)] + leaked
     part = lambda which: cohort.where(np.array(which, int))
@@ -103,8 +103,8 @@ def demonstrate(cohort:Cohort,          # Any cohort in which patients have more
 # %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-022
 @lru_cache
 def practice_cohort()->Cohort:
-    "The simulated knees on which this lesson's tables are made: 120 patients, both knees, two visits, 64×64 pixels."
-    return in_memory(simulate("knee-radiograph", patients=120, visits=2, seed=11, size=(64, 64)))
+    "The simulated knees on which this lesson's tables are made: 96 patients, both knees, two visits, 64×64 pixels."
+    return in_memory(simulate("knee-radiograph", patients=96, visits=2, seed=11, size=(64, 64)))
 
 # %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-030
 @lru_cache
@@ -171,7 +171,7 @@ def coin_control(study:Study,          # With `make_learner`
         out.table[study.target] = part.table["patient_id"].map(coin).astype(bool)
         return out
     splits = Splits(*(tossed(part) for part in study.splits))
-    said = predictions(study.make_learner(splits, seed), splits.test)
+    with same_threads(): said = predictions(study.make_learner(splits, seed), splits.test)
     return interval(auc, said["target"], said["p1"] if "p1" in said else said["prediction"], said["patient_id"], seed=seed)
 
 # %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-035
