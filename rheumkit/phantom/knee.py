@@ -190,7 +190,7 @@ class Knee:
         def distance(x, y, z):
             leaning, Y, X = self._turned(x, y, z, lean)
             side = self._column(leaning, y, z, stations, centre, width, back, front, 2.7)
-            return self._with_spurs(_smooth_max(side, self._above(self.femur_floor(X, z.expand(-1, 1, 1)), Y, x, z), 8*s), x, y, z, "femur")
+            return self._with_spurs(_smooth_max(side, self._above(self.femur_floor(X, z.expand(-1, 1, 1)), Y, x, z), 6*s), x, y, z, "femur")
         return Solid(distance, (-52*s, -75*s, -36*s), (52*s, 9., 32*s))
 
     def tibia(self)->Solid:
@@ -239,9 +239,9 @@ class Knee:
         return Solid(lambda x, y, z: solid.distance(*self._turned(x, y, z, lean)[:2], z), tuple(v-reach for v in solid.low), tuple(v+reach for v in solid.high))
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-018
-_half, _points = 80., 256   # A random field covers ± this many mm with this many points
+_half = 64.   # A random field covers ± this many mm
 @lru_cache(64)
-def _field(seed, stretch, slope):
+def _field(seed, stretch, slope, _points):
     "A random texture of mean 0 and SD 1; amplitude falls as frequency to the power of -slope, structures are stretched up and down."
     rng = np.random.default_rng(seed); step = 2*_half/_points
     fy, fx = np.meshgrid(np.fft.fftfreq(_points, step), np.fft.rfftfreq(_points, step), indexing="ij")
@@ -252,11 +252,11 @@ def _field(seed, stretch, slope):
     return torch.from_numpy((t/t.std()).astype(np.float32))
 def _sampled(seed, grid, stretch, slope):
     at = torch.stack(torch.broadcast_tensors(grid.axis(2)[None, :]/_half, (grid.axis(1)[:, None]+10.)/_half), -1)[None]
-    return F.grid_sample(_field(seed, stretch, slope)[None, None], at, mode="bilinear", padding_mode="reflection", align_corners=False)[0, 0]
+    return F.grid_sample(_field(seed, stretch, slope, 200 if slope < 1.2 else 72)[None, None], at, mode="bilinear", padding_mode="reflection", align_corners=False)[0, 0]
 def _pool(a, finer): return F.avg_pool2d(a[None, None], finer)[0, 0] if finer > 1 else a
 def _enlarged(a, size): return F.interpolate(a[None, None], size, mode="bilinear", align_corners=False)[0, 0]
 
-_plate = {"femur": .85, "tibia": 1., "fibula": 1., "patella": .15}   # Thickness of the cortex under the cartilage, mm
+_plate = {"femur": .85, "tibia": 1., "fibula": 1., "patella": .2}   # Thickness of the cortex under the cartilage, mm
 def _shell(bone, y):
     "Thickness of the cortex along the bone, relative to that."
     if bone == "femur": return .42 + .6*torch.exp(-((y+4)/9)**2) + .045*(-y-38).clamp_min(0)
@@ -282,8 +282,8 @@ def spongy_bone(knee:Knee, maps:dict, texture:dict, grid:Grid)->Tensor:
     "Millimetres of spongy bone, with its lesions: sclerosis and cysts."
     p, s, severities = knee.person, knee.size, knee.severities
     x, y = grid.axis(2)[None, :], grid.axis(1)[:, None]
-    dense = .17*p["density"]
-    share = {"femur": dense*(.85+.5*torch.exp(-(-2.7-y).clamp_min(0)/(9*s))), "tibia": dense*(.8+1.1*torch.exp(-(y-2.7).clamp_min(0)/(6*s))), "fibula": dense*.8, "patella": dense*.9}
+    dense = .19*p["density"]
+    share = {"femur": dense*(.85+.5*torch.exp(-(-2.7-y).clamp_min(0)/(9*s))), "tibia": dense*(.8+1.1*torch.exp(-(y-2.7).clamp_min(0)/(6*s))), "fibula": dense*.8, "patella": dense*1.2}
     out = {b: maps[b][1]*share[b]*(1+.17*texture[b]).clamp_min(.1) for b in maps}
     for i, (b, height, reach, bend, wide) in enumerate((("femur", -34., 33., 3., 9.), ("tibia", 16., 27., 1.5, 14.))):
         line = height*s + texture["waves"][i] + bend*torch.cos(x/s/wide)
@@ -322,11 +322,11 @@ class KneeScene:
     size:tuple
     finer:int = 2   # Rays per pixel in each direction
 
-    def grid(self, finer:int=None)->Grid:
+    def grid(self, finer:float=None)->Grid:
         "Where the rays go through; built as a left knee, a right one is mirrored when all is done."
-        f = finer or self.finer; h, w = self.size; dx, dy = self.severities["pose"]["shift"]
-        return Grid((32, h*f, w*f), (2.75, field_mm/h/f, field_mm/w/f), (1., -10.+dy, dx))
-    def paths(self, severities:dict=None, finer:int=None)->tuple:
+        f = finer or self.finer; h, w = (round(n*f) for n in self.size); dx, dy = self.severities["pose"]["shift"]
+        return Grid((27, h, w), (3.3, field_mm/h, field_mm/w), (1., -10.+dy, dx))
+    def paths(self, severities:dict=None, finer:float=None)->tuple:
         "Path lengths by bone, and by tissue (bone, fat, soft), mm."
         knee, grid = Knee(self.person, severities or self.severities), self.grid(finer)
         maps = bone_paths(knee, grid, every=2 if grid.spacing[1] < .7 else 1)
@@ -336,7 +336,7 @@ class KneeScene:
     @cached_property
     def now(self): return self.paths()
     @cached_property
-    def healthy(self): return self.paths({**healthy_knee(self.severities["normal_mm"]), "pose": self.severities["pose"]}, finer=1)
+    def healthy(self): return self.paths({**healthy_knee(self.severities["normal_mm"]), "pose": self.severities["pose"]}, finer=.5)
     def seen(self, image:Tensor)->Tensor: return image.flip(-1) if self.side == "R" else image
 
 def knee_scene(person:dict, side:str, severities:dict, size=None)->KneeScene:
@@ -349,7 +349,8 @@ def knee_image(scene:KneeScene, scanner:RadiographScanner, rng=None)->Tensor:
     if rng is not None: scanner = exposed(scanner, rng)
     fine = {tissue: _enlarged(path, now["soft"].shape) for tissue, path in base.items()}
     density = _pool(expose(now, fine, scanner, step/scene.finer, rng), scene.finer)
-    return scene.seen(develop(density, expose(base, base, scanner, step), scanner, step))[None]
+    background = _enlarged(expose(base, base, scanner, 2*step), scene.size)
+    return scene.seen(develop(density, background, scanner, step))[None]
 
 def exposed(scanner:RadiographScanner, rng:np.random.Generator)->RadiographScanner:
     "No two exposures are alike: dose, window and processing vary from one to the next."
@@ -359,9 +360,9 @@ def exposed(scanner:RadiographScanner, rng:np.random.Generator)->RadiographScann
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-023
 knee_scanners = {s.name: s for s in (
-    RadiographScanner("Alpha DR", "North", kev=42., photons=120000., blur_mm=.3, scatter=.2, low=1.55, high=4.3, sharpen=.7, sharpen_mm=1.2, equalise=.9, equalise_mm=9.),
-    RadiographScanner("Beta CR", "South", kev=44., photons=60000., blur_mm=.4, scatter=.2, low=1.5, high=3.9, sharpen=.7, sharpen_mm=1.5, equalise=.8, equalise_mm=12.),
-    RadiographScanner("Gamma film", "East", kev=42., photons=60000., blur_mm=.5, scatter=.2, low=1.5, high=4.1, gamma=.8, sharpen=.8, sharpen_mm=1.5, equalise=.55, equalise_mm=14.))}
+    RadiographScanner("Alpha DR", "North", kev=42., photons=250000., blur_mm=.3, scatter=.15, low=1.75, high=4.3, sharpen=.7, sharpen_mm=1.2, equalise=.9, equalise_mm=9.),
+    RadiographScanner("Beta CR", "South", kev=44., photons=150000., blur_mm=.4, scatter=.2, low=1.75, high=4., sharpen=.7, sharpen_mm=1.5, equalise=.8, equalise_mm=12.),
+    RadiographScanner("Gamma film", "East", kev=42., photons=150000., blur_mm=.5, scatter=.2, low=1.75, high=4.2, gamma=.8, sharpen=.8, sharpen_mm=1.5, equalise=.55, equalise_mm=14.))}
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-026
 structure_names = ("femur", "tibia", "fibula", "patella", "medial joint space", "lateral joint space")
