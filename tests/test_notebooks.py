@@ -77,7 +77,7 @@ def test_modules_are_in_step_with_their_notebooks():
 
 def test_cleaning_keeps_what_the_course_needs():
     "Tags, nbgrader's marks, folding and alternative text survive; what belongs to one run does not."
-    cell = nbformat.v4.new_code_cell("x", metadata={"tags": ["teacher"], "nbgrader": {"solution": True}, "jupyter": {"source_hidden": True}, "lines_to_next_cell": 2})
+    cell = nbformat.v4.new_code_cell("x", metadata={"tags": ["teacher"], "nbgrader": {"solution": True}, "jupyter": {"source_hidden": True}, "execution": {"iopub.status.busy": "now"}})
     cell.execution_count = 3
     picture = nbformat.v4.new_output("display_data", {"text/html": '<img alt="a knee, seen from the front">'})
     widget = nbformat.v4.new_output("display_data", {notebooks.WIDGET: {"model_id": "0"}, "text/plain": "VBox"})

@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
-CELL_KEYS = {"tags", "nbgrader", "jupyter"}
+CELL_KEYS = {"tags", "nbgrader", "jupyter", "lines_to_next_cell"}   # the last is jupytext's, of notebooks that are written as scripts
 KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
