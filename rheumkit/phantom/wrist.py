@@ -516,7 +516,8 @@ def person(rng:np.random.Generator)->dict:
              "skin": float(rng.uniform(1.2, 1.7)), "fat": float(np.clip(rng.normal(.6 if sex == "F" else 0, .8), -1., 3.)), "muscle": float(np.clip(rng.normal(1 - .002*(age-54), .05), .85, 1.12)),
              "tendons": float(np.clip(rng.normal(1, .06), .85, 1.15)), "vessels": rng.normal(0, 1, (len(_vessels), 2))}
     return {"sex": sex, "age": age, "seed": int(rng.integers(2**31)), "shape": shape, "activity": float(activity), "response": float(response),
-            "weights": {"oedema": rng.gamma(.5, 1, len(bones)), "synovitis": rng.gamma(3., 1/3, 3), "tenosynovitis": rng.gamma(.7, 1, len(sheaths))},
+            "weights": {"oedema": rng.lognormal(-.2, .6)*rng.gamma(.5, 1, len(bones)), "synovitis": rng.lognormal(-.1, .45)*rng.gamma(3., 1/3, 3),
+                        "tenosynovitis": rng.lognormal(-.25, .7)*rng.gamma(.7, 1, len(sheaths))},
             "columns": {"diagnosis": diagnosis, "acpa": acpa, "treatment": treatment, "crp_mg_l": float(np.round(np.exp(.7 + 2.6*activity + rng.normal(0, .6)), 1))}}
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-041
