@@ -75,14 +75,15 @@ def baseline(splits,              # Splits with a column `target`
 # %% ../../nbs/5_routes/02_classification.ipynb #02-classification-015
 def classify(splits,               # Splits whose tables have the column `target`
              target:str="positive",# Column of True and False
-             epochs:int=15,        # Passes over the training images
-             lr:float=3e-3,        # Largest learning rate
+             epochs:int=40,        # Passes over the training images
+             lr:float=5e-3,        # Largest learning rate
              seed:int=0,
              mirror:dict|None=None,# Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones
+             size:int|None=None,   # Shrink images to this height and width: faster, and less detail
             )->Route:              # Figures: auc, accuracy, sensitivity, specificity (at probability 0.5)
     "Route B: a network learns the class from whole images."
     start = time.perf_counter()
-    learn = learner(splits, target, task="classify", seed=seed, mirror=mirror, batch=batch_for(splits.train))
+    learn = learner(splits, target, task="classify", seed=seed, mirror=mirror, size=size, batch=batch_for(splits.train))
     train(learn, epochs, lr, "route B")
     table = predictions(learn, splits.test).rename(columns={"p1": "probability"}).drop(columns="p0")
     truth, patients = table.target.to_numpy(int), table.patient_id.to_numpy()

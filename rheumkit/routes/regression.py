@@ -21,14 +21,15 @@ from .detection import Route, batch_for, train
 def grade(splits,                # Splits whose tables have the column `target`
           target:str="kellgren_lawrence", # Column of whole grades, 0 and up
           positive:str|None=None,# Column of True and False, for the class that follows; None: grade 2 or more
-          epochs:int=15,         # Passes over the training images
-          lr:float=3e-3,         # Largest learning rate
+          epochs:int=40,         # Passes over the training images
+          lr:float=5e-3,         # Largest learning rate
           seed:int=0,
           mirror:dict|None=None, # Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones
+          size:int|None=None,    # Shrink images to this height and width: faster, and less detail
          )->Route:               # Figures: quadratic_kappa, mean_absolute_error, accuracy, auc
     "Route C: a network learns the grade; the class follows from the expected grade."
     start = time.perf_counter()
-    learn = learner(splits, target, task="grade", seed=seed, mirror=mirror, batch=batch_for(splits.train))
+    learn = learner(splits, target, task="grade", seed=seed, mirror=mirror, size=size, batch=batch_for(splits.train))
     train(learn, epochs, lr, "route C")
     table = predictions(learn, splits.test)
     truth, patients = table.target.to_numpy(float), table.patient_id.to_numpy()
