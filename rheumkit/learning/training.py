@@ -16,7 +16,7 @@ from .network import small_network, small_unet
 # %% auto #0
 __all__ = ['Aim', 'guess_task', 'Batches', 'Augment', 'Scaled', 'loss_for', 'learner', 'fit', 'predictions', 'segment']
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-005
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-012
 @dataclass
 class Aim:
     "What a learner was asked: everything that its predictions need to be read again."
@@ -27,7 +27,7 @@ class Aim:
     mirror: dict|None = None     # Rows to be mirrored left-right before the network sees them, e.g. {"side": "L"}
     several: bool = False        # Segmentation only: maps may overlap (lesion maps), each one yes or no
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-006
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-013
 def guess_task(splits,           # Splits whose .train is a cohort
                target:str,       # Column of its table, or name of a truth mask
               )->str:            # "classify", "grade", "regress" or "segment"
@@ -40,7 +40,7 @@ def guess_task(splits,           # Splits whose .train is a cohort
     if values.nunique() <= 2 or not pd.api.types.is_numeric_dtype(values): return "classify"
     return "grade" if pd.api.types.is_integer_dtype(values) and values.nunique() <= 12 and values.min() >= 0 else "regress"
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-007
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-014
 def _device():
     return torch.device("cuda" if settings.device == "auto" and torch.cuda.is_available() else "cpu" if settings.device == "auto" else settings.device)
 
@@ -78,7 +78,7 @@ def _targets(cohort, aim:Aim)->Tensor:
     number = {value: i for i, value in enumerate(aim.classes)}
     return torch.tensor([number[v] for v in values.tolist()])
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-009
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-016
 class Batches:
     "Batches of images and targets that are already in memory. `for images, targets in batches:` goes through all of them once (an epoch)."
     n_inp = 1                     # fastai asks: one input, the rest are targets
@@ -111,7 +111,7 @@ class Batches:
     def to(self, device): self.device = torch.device(device); return self
     def new(self, dataset=None, **kwargs): return Batches(self.images, self.targets, self.bs, device=self.device)
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-011
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-018
 @dataclass
 class Augment:
     "Turn, zoom, shift and change the contrast of every image of a batch, each by its own random amount; a mask moves along with its image."
@@ -145,7 +145,7 @@ class Augment:
             x = (x - mean) * (1 + self.contrast * rand(*each)) + mean + self.contrast * sd * rand(*each)
         return x, y
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-013
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-020
 class Scaled(nn.Module):
     "A network that takes images in their own units and answers in the target's: it keeps the mean and spread of the training images (and targets)."
     def __init__(self,
@@ -167,7 +167,7 @@ class Scaled(nn.Module):
         y = y.float() * self.target_sd + self.target_mean
         return y[:, 0] if self.squeeze else y
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-015
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-022
 def loss_for(aim:Aim,             # What is asked
              spread:float=1.,     # Regression: standard deviation of the training targets
             ):                    # Function of (output, target) → number
@@ -181,7 +181,7 @@ def loss_for(aim:Aim,             # What is asked
     dice = DiceLoss(softmax=True, to_onehot_y=True, include_background=False)
     return lambda output, target: dice(output, target[:, None]) + F.cross_entropy(output, target)
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-017
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-024
 def _metrics(aim:Aim):
     from fastai.metrics import AccumMetric
     def named(name, score):
@@ -261,7 +261,7 @@ def _fastai():
     return SimpleNamespace(Learner=Learner, DataLoaders=DataLoaders, OptimWrapper=OptimWrapper, Repeatable=Repeatable,
                            SkipValidation=SkipValidation, Averaged=Averaged)
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-018
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-025
 def learner(splits,               # Object with .train and .valid, both cohorts; .valid may be None or empty, and only feeds the metrics
             target:str,           # Column of the table, or name of a truth mask
             task:str|None=None,   # "classify", "grade", "regress" or "segment"; None guesses from the target
@@ -310,7 +310,7 @@ def learner(splits,               # Object with .train and .valid, both cohorts;
     learn.aim, learn.seed = aim, seed
     return learn
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-019
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-026
 def fit(learn,                    # Learner
         epochs:int=10,            # Times through all training images
         lr:float=3e-3,            # Largest learning rate: it rises to this and falls again (one cycle)
@@ -319,7 +319,7 @@ def fit(learn,                    # Learner
     learn.fit_one_cycle(epochs, lr)
     return learn
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-021
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-028
 def _outputs(learn, x:Tensor, batch:int=128)->Tensor:
     "Outputs of the model for many images, in eval mode; the mode is put back afterwards."
     model, device = learn.model, next(learn.model.parameters()).device
@@ -330,7 +330,7 @@ def _outputs(learn, x:Tensor, batch:int=128)->Tensor:
     finally:
         for m, mode in modes.items(): m.training = mode
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-022
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-029
 def predictions(learn,            # Trained learner (classify, grade or regress)
                 cohort,           # Any cohort with the same kind of images; the target may be missing
                 shifts:int=1,     # Average over so many slightly shifted copies of every image (1: the image itself)
@@ -348,7 +348,7 @@ def predictions(learn,            # Trained learner (classify, grade or regress)
     rows["prediction"] = p @ np.array(aim.classes, float) if aim.task == "grade" else np.array(aim.classes)[p.argmax(1)]
     return rows.assign(**{f"p{i}": p[:, i] for i in range(p.shape[1])})
 
-# %% ../../nbs/3_learning/02_training.ipynb #02-training-023
+# %% ../../nbs/3_learning/02_training.ipynb #02-training-030
 def segment(learn,                # Trained learner of a mask
             cohort,               # Any cohort with the same kind of images
             probabilities:bool=False,     # Probabilities (N,classes,H,W) instead of labels
