@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['PLUMBING', 'SOLUTION', 'source_of', 'directives', 'without_directives', 'tags', 'is_for_learners', 'stub',
-           'as_exercise', 'worked_solution', 'reveal', 'for_learners', 'learners_edition', 'is_lesson', 'notebooks_in',
-           'course_paths', 'follow_links', 'build_course', 'heading', 'ReadingList', 'digest', 'place_file',
-           'course_folder', 'place']
+           'as_exercise', 'worked_solution', 'reveal', 'for_learners', 'imported_instead', 'with_imports',
+           'learners_edition', 'is_lesson', 'notebooks_in', 'course_paths', 'follow_links', 'build_course', 'heading',
+           'ReadingList', 'digest', 'place_file', 'course_folder', 'place']
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-002
 import ast
@@ -116,14 +116,40 @@ def for_learners(cell:dict)->dict:
         outputs, metadata["tags"] = [], sorted({*metadata.get("tags", []), "raises-exception"})
     return dict(cell, metadata=metadata, source=source, outputs=outputs, execution_count=None)
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-022
+# %% ../../nbs/0_core/05_course.ipynb #05-course-023
+def imported_instead(cell:dict,      # A cell of exported plumbing
+                     module:str,     # The module that its notebook exports, e.g. "images.dicom"
+                     used:set[str],  # Names that occur in the cells that stay
+                    )->str:          # Python; empty if nothing of it is needed
+    "Imports that stand in for exported plumbing: its own imports, and from the module the names that others use."
+    kept, names = [], []
+    for node in ast.parse(without_directives(source_of(cell))).body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)): kept.append(ast.unparse(node))
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)): names.append(node.name)
+        else: names += [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    if names := [name for name in dict.fromkeys(names) if name in used and name != "_all_"]: kept.append(f"from rheumkit.{module} import {', '.join(names)}")
+    return "\n".join(kept)
+
+# %% ../../nbs/0_core/05_course.ipynb #05-course-025
+def with_imports(cells:list[dict])->list[dict]:
+    "The cells meant for learners, with folded imports where exported plumbing stood."
+    said = [directives(source_of(cell)) if cell["cell_type"] == "code" else {} for cell in cells]
+    module = next((d["default_exp"] for d in said if d.get("default_exp")), None)
+    used = {name for cell in cells if cell["cell_type"] == "code" and is_for_learners(cell) for name in re.findall(r"\w+", source_of(cell))}
+    out = []
+    for cell, found in zip(cells, said, strict=True):
+        if is_for_learners(cell): out.append(cell)
+        elif module and found.keys() & {"export", "exporti"} and (source := imported_instead(cell, module, used)):
+            out.append(dict(cell, source=source, outputs=[], metadata={"jupyter": {"source_hidden": True}}))
+    return out
+
+# %% ../../nbs/0_core/05_course.ipynb #05-course-026
 def learners_edition(notebook:dict,          # A notebook of the repository, as its JSON
                      solutions:bool=True,    # True: worked solutions behind a reveal, for who learns alone. False: none at all and nbgrader's marks kept, for a class
                     )->dict:                 # The notebook a learner opens
     "Directives, plumbing and the teacher's notes gone; taught code kept; exercises to be done."
     cells, waiting = [], None
-    for cell in copy.deepcopy(notebook["cells"]):
-        if not is_for_learners(cell): continue
+    for cell in with_imports(copy.deepcopy(notebook["cells"])):
         graded = cell["metadata"].get("nbgrader", {})
         if waiting and not graded.get("grade"): cells.append(reveal(waiting)); waiting = None
         cells.append(for_learners(cell))
@@ -139,23 +165,23 @@ def learners_edition(notebook:dict,          # A notebook of the repository, as 
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     return {"cells": cells, "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-025
+# %% ../../nbs/0_core/05_course.ipynb #05-course-029
 def is_lesson(notebook:dict)->bool:
     "Whether a notebook is a lesson: it states its objectives near the top. The others are workshop notebooks."
     return any(re.search(r"\*\*Objectives\b", source_of(cell)) for cell in notebook["cells"][:4] if cell["cell_type"] == "markdown")
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-026
+# %% ../../nbs/0_core/05_course.ipynb #05-course-030
 def notebooks_in(nbs:Path)->dict[str, dict]:
     "The notebooks under a folder, by their path in it."
     files = sorted(f for f in Path(nbs).rglob("*.ipynb") if not any(part.startswith((".", "_")) for part in f.relative_to(nbs).parts))
     return {f.relative_to(nbs).as_posix(): json.loads(f.read_text(encoding="utf-8")) for f in files}
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-027
+# %% ../../nbs/0_core/05_course.ipynb #05-course-031
 def course_paths(notebooks:dict[str, dict])->dict[str, str]:
     "Where each notebook of the repository stands in the course."
     return {path: path if path == "index.ipynb" or is_lesson(notebook) else f"workshop/{path}" for path, notebook in notebooks.items()}
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-028
+# %% ../../nbs/0_core/05_course.ipynb #05-course-032
 def follow_links(source:str,               # Markdown
                  path:str,                 # Where its notebook stands in the repository
                  moved:dict[str, str],     # Where each notebook stands in the course
@@ -167,7 +193,7 @@ def follow_links(source:str,               # Markdown
         return "](" + posixpath.relpath(moved[target], posixpath.dirname(moved[path]) or ".") + (found[2] or "") + ")"
     return re.sub(r"\]\(([^)#\s]+\.ipynb)(#[^)\s]*)?\)", lead, source)
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-030
+# %% ../../nbs/0_core/05_course.ipynb #05-course-034
 def build_course(root:Path,               # The repository
                  target:Path,             # Folder to make; it must not hold anything yet
                  solutions:bool=True,     # See `learners_edition`
@@ -187,7 +213,7 @@ def build_course(root:Path,               # The repository
     for name in ("settings.ini", "LICENSE-lessons"): shutil.copyfile(root/name, target/name)
     return sorted(f.relative_to(target).as_posix() for f in target.rglob("*") if f.is_file())
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-032
+# %% ../../nbs/0_core/05_course.ipynb #05-course-036
 def heading(notebook:dict)->dict:
     "What a notebook says about itself at its head: `title`, `promise` (the line after `>`) and `minutes` (the numbers of its **Minutes** line, added up)."
     text = "\n".join(source_of(cell) for cell in notebook["cells"][:4] if cell["cell_type"] == "markdown")
@@ -195,7 +221,7 @@ def heading(notebook:dict)->dict:
     return {"title": title[1].strip() if title else "", "promise": promise[1].strip() if promise else "",
             "minutes": round(sum(map(float, re.findall(r"\d+(?:\.\d+)?", minutes[1])))) if minutes else 0}
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-034
+# %% ../../nbs/0_core/05_course.ipynb #05-course-038
 class ReadingList:
     "Lessons one after the other, with what they promise and how long they take; shows itself as a table."
     def __init__(self,
@@ -209,12 +235,12 @@ class ReadingList:
         return "\n".join([f"| | Lesson | | Minutes ({self.minutes} in all) |", "|---|---|---|---|", *lines])
     def __repr__(self)->str: return "\n".join(f"{k}. {row['title']} ({row['minutes']} minutes): {row['promise']}" for k, (_, row) in enumerate(self.rows, 1))
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-036
+# %% ../../nbs/0_core/05_course.ipynb #05-course-040
 def digest(data:bytes)->str:
     "The SHA-256 of a file's content."
     return hashlib.sha256(data).hexdigest()
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-037
+# %% ../../nbs/0_core/05_course.ipynb #05-course-041
 def place_file(data:bytes,             # The course's version of the file
                folder:Path,            # The learner's folder
                path:str,               # Where it goes, relative to the folder
@@ -235,7 +261,7 @@ def place_file(data:bytes,             # The course's version of the file
     placed[path] = digest(data)
     return done
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-038
+# %% ../../nbs/0_core/05_course.ipynb #05-course-042
 def course_folder()->Path|None:
     "The course that came with the installed package, or None in a checkout of the repository, where it is made from `nbs`."
     import rheumkit
@@ -243,7 +269,7 @@ def course_folder()->Path|None:
     if (package.parent/"nbs"/"index.ipynb").exists(): return None
     return package/"_course" if (package/"_course").is_dir() else None
 
-# %% ../../nbs/0_core/05_course.ipynb #05-course-039
+# %% ../../nbs/0_core/05_course.ipynb #05-course-043
 def place(folder:Path,               # The learner's folder; made if it is not there
           course:Path|None=None,     # The course; the one that came with the package if None
          )->dict[str, list[str]]:    # What was done ('new', 'same', 'updated', 'kept', 'beside') -> paths
