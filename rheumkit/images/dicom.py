@@ -87,8 +87,10 @@ def _syntax(header): # UID of the transfer syntax; from the way the header is wr
     return uid
 
 def _grey(header, syntax, path): # Modality values of uncompressed grey pixels straight from the file, float32; None where pydicom must unpack
-    order, bits, stored = _native.get(syntax), header.get("BitsAllocated"), header.get("BitsStored")
-    if order is None or header.get("SamplesPerPixel", 1)!=1 or bits not in (8, 16) or (bits==8 and order==">") or "PixelData" not in header: return None
+    order = _native.get(syntax)
+    if order is None or header.get("SamplesPerPixel", 1)!=1: return None
+    bits, stored = header.get("BitsAllocated"), header.get("BitsStored")
+    if bits not in (8, 16) or (bits==8 and order==">") or "PixelData" not in header: return None
     if header.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2") or header.get("ModalityLUTSequence"): return None
     shape, signed, high = (int(header.get("NumberOfFrames") or 1), int(header.Rows), int(header.Columns)), header.PixelRepresentation==1, header.get("HighBit", stored-1)
     if min(shape)<1: raise ValueError(f"{shape[0]} frames of {shape[1]} x {shape[2]} pixels")

@@ -8,6 +8,7 @@ which is what fastai's PIL images hold) with the grey scale the header asks for 
 """
 import argparse
 import os
+import random
 import time
 import warnings
 from pathlib import Path
@@ -69,14 +70,14 @@ def same(got, right):
 
 
 def timed(readers, path, seconds):
-    "Best milliseconds of one reading by each reader; they take turns, so that other work on the machine is shared fairly."
-    times = {name: [] for name in readers}
+    "Best milliseconds of processor time of one reading by each reader; they take turns in random order, so that caches and other work on the machine favour nobody."
+    times, order = {name: [] for name in readers}, random.Random(0)
     end = time.perf_counter() + seconds*len(readers)
     while time.perf_counter() < end or min(map(len, times.values())) < 3:
-        for name, read in readers.items():
-            start = time.perf_counter()
-            read(path)
-            times[name].append(1000*(time.perf_counter() - start))
+        for name in order.sample(list(readers), len(readers)):
+            start = time.process_time()
+            readers[name](path)
+            times[name].append(1000*(time.process_time() - start))
     return {name: min(values) for name, values in times.items()}
 
 
