@@ -78,7 +78,7 @@ def train_blank(train:Cohort,       # Cohort with a column `ill`
                 epochs:int,         # Times through the images
                 size:int|None,      # Images are resized to this; None leaves them
                ):                   # A trained learner
-    "The kit's small network at half its width, without augmentation: random contrast would hide part of the shortcut (an exercise comes back to that)."
+    "The kit's small network at half its width, without augmentation: random contrast would hide part of the shortcut."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = small_network(train.pixels[0].shape[0], 2, widths=(8, 16, 32, 64))
@@ -169,12 +169,12 @@ def practice_cohort()->Cohort:
 # %% ../../nbs/6_pitfalls/02_batch_effect.ipynb #02-batch-effect-030
 @lru_cache
 def few_knees()->tuple:
-    "Six ill and six healthy knees on both scanners, as greys: array (2 scanners, 2 groups, 6, H, W), and the names of the scanners."
+    "Four ill and four healthy knees on both scanners, as greys: array (2 scanners, 2 groups, 4, H, W), and the names of the scanners."
     from rheumkit.phantom.recipes import recipe
     names = list(recipe("knee-radiograph").scanners)[:2]
-    both = [simulate("knee-radiograph", patients=30, seed=4, sides=("R",), scanner=name, size=(80, 80)) for name in names]
+    both = [simulate("knee-radiograph", patients=20, seed=4, sides=("R",), scanner=name, size=(80, 80)) for name in names]
     ill = yes_or_no(both[0], "kellgren_lawrence_true")
-    groups = [np.flatnonzero(ill)[:6], np.flatnonzero(~ill)[:6]]
+    groups = [np.flatnonzero(ill)[:4], np.flatnonzero(~ill)[:4]]
     images = np.stack([[[c.pixels[int(i)][0].numpy() for i in g] for g in groups] for c in both])
     low, high = np.quantile(images, [.005, .995])
     return to_uint8(images, low, high), names
@@ -183,8 +183,8 @@ def draw_mix(correlation:float=0.)->object:  # Of scanner and diagnosis, 0 to 1;
     "Knees of ill and healthy people, each on one of two scanners, beside the AUC that a network gets from such a study."
     import matplotlib.pyplot as plt
     (images, names), table = few_knees(), results("batch_effect")
-    fig = plt.figure(figsize=(10, 3.7), layout="constrained")
-    left, right = fig.subfigures(1, 2, width_ratios=[1.5, 1])
+    fig = plt.figure(figsize=(8.4, 3), layout="constrained")
+    left, right = fig.subfigures(1, 2, width_ratios=[1.2, 1])
     axes = left.subplots(2, images.shape[2])
     for row, group in enumerate(("ill", "healthy")):
         at_second = round(images.shape[2]*(1 + correlation)/2)
@@ -201,7 +201,7 @@ def draw_mix(correlation:float=0.)->object:  # Of scanner and diagnosis, 0 to 1;
 def explorer():
     "Tie the scanner to the diagnosis with a slider."
     return explore(draw_mix, correlation=(0., 1., .05), twin=dict(correlation=[0., .5, 1.]),
-                   alt="Six knees of ill and six of healthy people, framed by the scanner that made the image, beside the internal, external and site-blind AUC against the correlation; the current one is marked.")
+                   alt="Four knees of ill and four of healthy people, framed by the scanner that made the image, beside the internal, external and site-blind AUC against the correlation; the current one is marked.")
 
 # %% ../../nbs/6_pitfalls/02_batch_effect.ipynb #02-batch-effect-033
 def stamp_marker(image:Tensor,          # (C,H,W) or (N,C,H,W)
