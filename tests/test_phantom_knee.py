@@ -103,3 +103,35 @@ def test_same_bytes_in_another_process():
 
 def test_sites_are_those_of_the_atlas():
     assert set(healthy_knee()["osteophyte"]) == set(sites) and len(sites) == 4
+
+
+@pytest.mark.slow
+def test_a_small_network_beats_the_simple_baseline_on_an_unseen_scanner_and_stays_below_the_readers():
+    "Trained on readings from one centre, tested on patients of another, against logistic regression on overall grey levels and against two readers."
+    from types import SimpleNamespace
+
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from rheumkit.learning.metrics import auc, quadratic_kappa
+    from rheumkit.learning.training import learner, predictions
+    from rheumkit.phantom.readers import Reader
+
+    alpha, beta = list(knee_scanners)[:2]
+    seen, unseen = (simulate("knee-radiograph", patients=n, seed=seed, scanner=name, size=(56, 56)) for n, seed, name in ((110, 1, alpha), (50, 2, beta)))
+    learn = learner(SimpleNamespace(train=seen, valid=None), "kellgren_lawrence", task="grade", seed=0, batch=32)
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(24, 5e-3)
+    said = predictions(learn, unseen).prediction.to_numpy()
+    true, scale = unseen.table.kellgren_lawrence_true.to_numpy(), knee_radiograph.scales["kellgren_lawrence"]
+
+    def greys(cohort):
+        x = cohort.tensor().flatten(1).numpy()
+        return np.c_[x.mean(1), x.std(1), np.percentile(x, [5, 25, 50, 75, 95], axis=1).T]
+    simple = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(greys(seen), seen.table.kellgren_lawrence >= 2)
+    network, baseline = auc(true >= 2, said), auc(true >= 2, simple.predict_proba(greys(unseen))[:, 1])
+    ceiling = quadratic_kappa(Reader().read(true, scale, 101), Reader().read(true, scale, 102))
+    reached = quadratic_kappa(true, said.round().clip(0, 4))
+    print(f"AUC: network {network:.2f}, grey levels {baseline:.2f}; kappa: network {reached:.2f}, readers {ceiling:.2f}")
+    assert network > baseline + .03 and network > .7
+    assert .3 < reached < ceiling
