@@ -6,7 +6,7 @@
 __all__ = ['PLUMBING', 'SOLUTION', 'source_of', 'directives', 'without_directives', 'tags', 'is_for_learners', 'stub',
            'as_exercise', 'worked_solution', 'reveal', 'for_learners', 'imported_instead', 'with_imports',
            'learners_edition', 'is_lesson', 'notebooks_in', 'course_paths', 'follow_links', 'build_course', 'heading',
-           'digest', 'place_file', 'course_folder', 'place']
+           'ReadingList', 'digest', 'place_file', 'course_folder', 'place']
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-002
 import ast
@@ -233,7 +233,7 @@ class ReadingList:
     def _repr_markdown_(self)->str:
         lines = [f"| {k}. | [{row['title']}]({path}) | {row['promise']} | {row['minutes'] or ''} |" for k, (path, row) in enumerate(self.rows, 1)]
         return "\n".join([f"| | Notebook | | {f'Minutes ({self.minutes} in all)' if self.minutes else ''} |", "|---|---|---|---|", *lines])
-    def __repr__(self)->str: return "\n".join(f"{k}. {row['title']}{f" ({row['minutes']} minutes)" if row['minutes'] else ''}: {row['promise']}" for k, (_, row) in enumerate(self.rows, 1))
+    def __repr__(self)->str: return "\n".join(f"{k}. {row['title']}: {row['promise']}" for k, (_, row) in enumerate(self.rows, 1))
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-040
 def digest(data:bytes)->str:
