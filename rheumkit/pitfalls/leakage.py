@@ -106,7 +106,7 @@ def practice_cohort()->Cohort:
     "The simulated knees on which this lesson's tables are made: 96 patients, both knees, two visits, 64×64 pixels."
     return in_memory(simulate("knee-radiograph", patients=96, visits=2, seed=11, size=(64, 64)))
 
-# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-030
+# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-032
 @lru_cache
 def stored_table(): return results("leakage")
 
@@ -134,7 +134,7 @@ def explorer():
     return explore(draw_leak, dose=(0., 1., .05), labels=["disease", "coin"], twin=dict(dose=[0., .5, 1.], labels=["coin"]),
                    alt="Left: thirty test patients, filled squares for those who are also in training. Right: AUC as reported and AUC on new patients against the share of leaked patients; the current share is marked.")
 
-# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-033
+# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-035
 def outlines(images:Tensor,        # (N,C,H,W) or (N,C,D,H,W)
              size:int=16,          # Images are made this small, pixels
             )->Tensor:             # (N, features), each row of mean 0 and length 1, so that a product of two rows is their correlation
@@ -157,7 +157,7 @@ def lookalikes(first:Cohort,       # e.g. the test part
                           "correlation": same[rows, columns].numpy()})
     return pairs.sort_values("correlation", ascending=False, ignore_index=True)
 
-# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-034
+# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-036
 def coin_control(study:Study,          # With `make_learner`
                  seed:int=0,           # The coins, and the training
                 )->Estimate:           # AUC on the test part, with its interval over patients; an honest split gives 0.5
@@ -174,7 +174,7 @@ def coin_control(study:Study,          # With `make_learner`
     with same_threads(): said = predictions(study.make_learner(splits, seed), splits.test)
     return interval(auc, said["target"], said["p1"] if "p1" in said else said["prediction"], said["patient_id"], seed=seed)
 
-# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-035
+# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-037
 def shared(one:Cohort, other:Cohort)->dict[str, int]:
     "How many patients, cases and images are in both cohorts."
     return {f"{name}s": len(set(one.table[column]) & set(other.table[column])) for name, column in dict(patient="patient_id", case="case_id", image="image_id").items()
@@ -206,7 +206,7 @@ def check(study:Study,             # What an honest researcher can hand over
                        "Look at these pairs; if they are one person, correct patient_id and split again.", evidence)
     return Finding("leakage", "clear", "No patient, case or image is on both sides, and no test image looks like a training image.", "", evidence)
 
-# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-061
+# %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-063
 DOSES, SEEDS = [0, .25, .5, .75, 1], list(range(8))
 MADE_BY = [f"rheumkit.{m}" for m in ("pitfalls.leakage", "pitfalls.study", "learning.training", "learning.metrics", "phantom.shapes", "phantom.scanners", "phantom.radiograph", "phantom.knee",
                                      "phantom.readers", "phantom.recipes", "images.cohort")]
