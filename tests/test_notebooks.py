@@ -1,6 +1,7 @@
 "Every notebook: from top to bottom, clean, in step with its module, and in the form of its kind."
 import ast
 import json
+import os
 import re
 import shutil
 
@@ -123,3 +124,12 @@ def test_lesson_shows_a_picture_early(path):
     "Within the first two code cells that a learner sees, or the third when the first only imports."
     shown = [c for c in read(path).cells if c.cell_type == "code" and course.is_for_learners(c)]
     assert any(notebooks.has_picture(cell) for cell in shown[:3])
+
+
+def test_a_kernel_ends_with_its_notebook_and_has_its_environment(tmp_path):
+    "A kernel that stays alive keeps a gigabyte of libraries in memory; thirty of them fill a laptop."
+    cell = nbformat.v4.new_code_cell("import os, pathlib\npathlib.Path('kernel').write_text(f\"{os.getpid()} {os.environ['RHEUMKIT_STATIC']}\")")
+    notebooks.run(nbformat.v4.new_notebook(cells=[cell]), tmp_path)
+    pid, static = (tmp_path/"kernel").read_text().split()
+    assert static == "1"
+    with pytest.raises(ProcessLookupError): os.kill(int(pid), 0)

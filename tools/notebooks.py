@@ -37,16 +37,14 @@ def environment():
 
 def run(notebook, folder, timeout=600):
     "Run a notebook in a kernel of its own, in place in memory; returns the seconds to its first picture (None if it has none) and in all."
-    from jupyter_client import KernelManager
     from nbclient import NotebookClient
-    manager = KernelManager(kernel_name="python3")
     start, first = time.monotonic(), None
 
     def done(cell, **_):
         nonlocal first
         if first is None and has_picture(cell): first = time.monotonic() - start
-    client = NotebookClient(notebook, km=manager, timeout=timeout, resources={"metadata": {"path": str(folder)}}, on_cell_executed=done)
-    client.execute(env=environment())
+    client = NotebookClient(notebook, kernel_name="python3", timeout=timeout, resources={"metadata": {"path": str(folder)}}, on_cell_executed=done)
+    client.execute(env=environment())   # its own kernel, which ends with it
     return first, time.monotonic() - start
 
 
