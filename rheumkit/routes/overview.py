@@ -132,7 +132,7 @@ def run_routes(cohort:Cohort=None,        # Images; None: those of `table`, or s
                seed:int=None,             # None: settings.seed
                table=None, image:str="image", patient:str="patient_id", # One's own images, as in `load_table`
                out:Path=None,             # Folder that the report will go to; made first, so that a long run does not end without a place to write
-               patients:int=200,          # Simulated patients, where images are simulated
+               patients:int=240,          # Simulated patients, where images are simulated
                passes:tuple=None,         # Images that the networks of A, B and C may look at in training
                tell=print,                # How steps are announced
               )->Results:
@@ -155,7 +155,7 @@ def run_routes(cohort:Cohort=None,        # Images; None: those of `table`, or s
     for part in (splits.train, splits.test):
         if part.table.positive.nunique() < 2: raise CohortError(f"{len(cohort.patients)} patients are too few: after the split one part has only one class", cohort.name)
     results = Results(cohort, splits, label, rule, seed, seconds=seconds)
-    a, b, c = passes or ((2500, 10000, 10000) if masks else (2500, 100000, 100000))
+    a, b, c = passes or ((2200, 14000, 14000) if masks else (2500, 100000, 100000))
     run_a(results, a, min(patients, OUTLINED//2), tell)
     mirror = _mirror(cohort)
     n = len(splits.train)
