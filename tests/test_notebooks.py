@@ -33,6 +33,7 @@ def test_runs_from_top_to_bottom(path, tmp_path, artefacts):
     "In a kernel of its own and in a folder of its own; its seconds go to artefacts/notebooks.csv."
     folder = tmp_path/path.parent.name
     folder.mkdir()
+    for beside in path.parent.iterdir(): (folder/beside.name).symlink_to(beside)   # the index reads the lessons that it lists
     for name in ("settings.ini",): shutil.copy(notebooks.ROOT/name, tmp_path)
     if (notebooks.ROOT/"data_samples").is_dir(): (tmp_path/"data_samples").symlink_to(notebooks.ROOT/"data_samples")
     first, seconds = notebooks.run(read(path), folder)

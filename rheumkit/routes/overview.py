@@ -358,8 +358,8 @@ def report_html(results:Results)->str:
 # %% ../../nbs/5_routes/00_overview.ipynb #00-overview-022
 def write_whole(path:Path, text:str)->None:
     "Write a file so that it is either the old one or the whole new one, never a part."
-    path = Path(path)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as file: file.write(text)
+    path, data = Path(path), text.encode("utf-8")
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file: file.write(data)
     try:
         os.chmod(file.name, 0o644)
         os.replace(file.name, path)
