@@ -154,8 +154,10 @@ def _steps(header, frames): # (slope, intercept) of each frame, or one for all
 def _modality(values, header): # Stored values to modality values, float32, rounded once at the end
     if values.ndim==4: return torch.from_numpy(values.astype(np.float32, copy=False))
     if header.get("ModalityLUTSequence"):
-        from pydicom.pixels import apply_modality_lut
-        return torch.from_numpy(apply_modality_lut(values, header).astype(np.float32))
+        from pydicom.pixels import apply_modality_lut   # every possible value once, then looked up
+        low, high = int(values.min()), int(values.max())
+        table = apply_modality_lut(np.arange(low, high+1).astype(values.dtype), header).astype(np.float32)
+        return torch.from_numpy(np.take(table, values.astype(np.int64)-low))
     steps = _steps(header, len(values))
     if steps==[(1., 0.)]: return torch.from_numpy(values.astype(np.float32, copy=False))
     slope, intercept = np.array(steps).T.reshape(2, -1, 1, 1)
