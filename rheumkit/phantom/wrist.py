@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['bones', 'compartments', 'sheaths', 'structures', 'lesions', 'wrist_scanners', 'wrist_mri', 'person_bones', 'fitted',
-           'Body', 'soft_tissue', 'measure_bones', 'joints', 'draw_bones', 'tendons', 'fibrocartilage', 'spread',
-           'assessed', 'bone_lesions', 'cavity', 'synovitis', 'tenosynovitis', 'spacing', 'scene', 'image', 'truth',
-           'person', 'disease', 'oedema_grade', 'synovitis_grade', 'tenosynovitis_grade', 'erosion_grade', 'scores',
+           'Body', 'soft_tissue', 'measure_bones', 'joints', 'draw_bones', 'tendons', 'fibrocartilage', 'assessed',
+           'bone_lesions', 'cavity', 'synovitis', 'tenosynovitis', 'spacing', 'scene', 'image', 'truth', 'person',
+           'disease', 'oedema_grade', 'synovitis_grade', 'tenosynovitis_grade', 'erosion_grade', 'scores',
            'wrist_slice']
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-002
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .body import spread
 from .mri import Layer, MRIScanner, Sequence, blurred, label_map, lesion_amounts, point_spread
 from .shapes import Grid, Recipe, ellipsoid, loft, place, rotation, round_cone, rounded_box, union
 
@@ -374,21 +375,6 @@ def fibrocartilage(body):
     part = body.part((-17, -23, 18), (14, 4, 25)); x, y, z = body.points(part)
     roof = (z - (22.3 - .012*(x+1.5)**2)).abs() - .8
     body.add(part, body.share(roof)*((1-((y+9)/14)**2-((x+1.5)/16)**4)*1.6).clamp(0, 1)*.8, "tendon")
-
-# %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-030
-def spread(order:Tensor,     # The smaller, the earlier a voxel is taken; any shape
-           room:Tensor,      # How much of each voxel is available, same shape
-           fraction:float,   # Share of the available volume to fill
-           edge:float,       # Width of the border, in units of `order`
-          )->Tensor:         # How much of each voxel is taken, 0 to 1 (to be multiplied by `room`)
-    "Fill a given share of a volume, starting where `order` is least: lesions of a known volume with an irregular outline."
-    if fraction <= 0: return torch.zeros_like(order)
-    there = room > .02
-    if not there.any(): return torch.zeros_like(order)
-    flat, sorting = order[there].sort()
-    filled = room[there][sorting].cumsum(0)
-    level = flat[min(int(torch.searchsorted(filled, filled[-1]*fraction)), len(flat)-1)]
-    return ((level-order)/edge + .5).clamp(0, 1)
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-032
 def _start(body, name, kind)->np.ndarray:
