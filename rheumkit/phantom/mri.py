@@ -181,13 +181,14 @@ class MRIScanner(Scanner):
                 rng:np.random.Generator=None,  # None: no noise
                 thin:int=1,                    # Layers per slice that are averaged (slice thickness)
                 flip:bool=False,               # Mirror left and right before the coil sees it
+                table:dict|None=None,          # Further tissues (name -> `Tissue`), or other values for known ones
                )->Tensor:                      # (contrasts, depth, height, width)
         "Image of a stack of layers: signals, partial volume, slice, point spread, coil, noise, gain."
         rows, columns = (point_spread(a) for a in self.acquired)
-        names = {layer.tissue for layer in layers}
-        tables = [{k: signal(tissues[k], s, self.field) for k in names} for s in self.sequences]
-        extra = [{k: v*tissues[k].fat for k, v in tables[0].items()}] if self.shift else []
-        if self.leak: extra += [{k: signal(tissues[k], replace(self.sequences[1], suppress=0, ti=0), self.field)*tissues[k].fat for k in names}]
+        names = {layer.tissue for layer in layers}; known = {**tissues, **(table or {})}
+        tables = [{k: signal(known[k], s, self.field) for k in names} for s in self.sequences]
+        extra = [{k: v*known[k].fat for k, v in tables[0].items()}] if self.shift else []
+        if self.leak: extra += [{k: signal(known[k], replace(self.sequences[1], suppress=0, ti=0), self.field)*known[k].fat for k in names}]
         out = paint(layers, (size[0]*thin, *size[1:]), tables + extra)
         out = out.reshape(len(out), size[0], thin, *size[1:]).mean(2)
         if flip: out = out.flip(-1)
