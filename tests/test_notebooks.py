@@ -89,7 +89,7 @@ def test_cleaning_keeps_what_the_course_needs():
     assert done.execution_count is None and done.outputs == [picture]
 
 
-WITHOUT = {"4_explaining/00_saliency.ipynb": {"explorer"}}   # parts that a lesson does without, so far
+WITHOUT = {}   # lesson: parts that it does without, so far
 
 
 @every_lesson

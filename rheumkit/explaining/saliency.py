@@ -40,7 +40,7 @@ class Maps:
         from rheumkit.core.figures import picture
         n = min(n, len(self.raw)); columns = min(n, columns)
         limit = limit or max(float(self.raw[:n].max()), 1e-12)
-        fig, axes = plt.subplots(-(-n // columns), columns, figsize=(2.5 * columns + .6, 2.9 * -(-n // columns)), squeeze=False, layout="constrained")
+        fig, axes = plt.subplots(-(-n // columns), columns, figsize=(1.9 * columns + .6, 2.3 * -(-n // columns)), squeeze=False, layout="constrained")
         for ax in axes.flat: ax.axis("off")
         for i, ax in zip(range(n), axes.flat):
             image, heat = self.images[i, 0].numpy(), self.raw[i]
@@ -48,9 +48,9 @@ class Maps:
                 best = heat.sum((1, 2)).argmax(); image, heat = image[best], heat[best]
             ax.imshow(image, cmap="gray")
             ax.imshow(heat, cmap="inferno", vmin=0, vmax=limit, alpha=np.clip(heat / limit, 0, 1) * .7)
-            ax.set_title(titles[i] if titles else str(self.image_ids[i]), fontsize=9)
+            ax.set_title(titles[i] if titles else str(self.image_ids[i]), fontsize=8)
             ax.text(.5, -.02, f"mass {self.mass[i]:.3g}" + (" · simulated" if self.simulated else ""), transform=ax.transAxes, ha="center", va="top", fontsize=8)
-        fig.colorbar(plt.cm.ScalarMappable(plt.Normalize(0, limit), "inferno"), ax=axes, shrink=.8, label=f"evidence for {self.answer}, per pixel")
+        fig.colorbar(plt.cm.ScalarMappable(plt.Normalize(0, limit), "inferno"), ax=axes, shrink=.8, label=f"evidence for\n{self.answer}")
         return picture(fig, alt=f"Grad-CAM maps of {n} images on one colour scale, evidence for {self.answer}; mass {', '.join(f'{m:.3g}' for m in self.mass[:n])}. {alt}")
 
 # %% ../../nbs/4_explaining/00_saliency.ipynb #00-saliency-010
