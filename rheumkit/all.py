@@ -14,10 +14,13 @@ __all__ = ['plt', 'Lazy', 'accuracy', 'auc', 'batch_effect', 'check', 'checker_s
 # %% ../nbs/all.ipynb #all-002
 import importlib
 import types
+import warnings
 
 import numpy as np
 import pandas as pd
 import torch
+
+warnings.filterwarnings("ignore", message=".*torch.jit.*deprecated", category=FutureWarning)   # fastai's own import; a learner can do nothing about it
 
 # %% ../nbs/all.ipynb #all-004
 class Lazy(types.ModuleType):

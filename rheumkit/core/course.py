@@ -72,9 +72,11 @@ def stub(solution:str,              # The code between the two lines
     waiting = []
     if not indent:
         for node in ast.parse(textwrap.dedent(solution)).body:
-            if isinstance(node, ast.Assign):
-                waiting += [f"{t.id} = todo" for target in node.targets for t in ast.walk(target) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store) and t.id not in given]
-            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id not in given: waiting.append(f"{node.target.id} = todo")
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                set_here = [t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)]
+                if given.intersection(set_here): waiting = [w for w in waiting if w.startswith("def ")]   # the answer has its place already: what came before was on the way to it
+                else: waiting += [f"{name} = todo" for name in set_here]
             elif isinstance(node, ast.FunctionDef):
                 said = ast.get_docstring(node)
                 waiting.append(f"def {node.name}({ast.unparse(node.args)}):\n" + (f'    "{said}"\n' if said and '"' not in said and "\n" not in said else "") + "    return todo")
