@@ -49,11 +49,11 @@ daylight = dark_paint/light_paint           # Light in the shadow, where the ope
 lamp = torch.tensor([.8, -.06, .55])        # Direction towards the lamp
 
 def lit(point:Tensor,          # Points on the board, (..., 3)
-        samples:int=32,        # Points on the lamp
+        samples:int=128,       # Points on the lamp
        )->Tensor:              # Light that arrives: `daylight` in full shadow, 1 in the open
     "How much light reaches the board past the cylinder."
     turn = torch.arange(samples)*2.39996          # spread over a disc like the seeds of a sunflower
-    reach = .09*((torch.arange(samples)+.5)/samples).sqrt()
+    reach = .07*((torch.arange(samples)+.5)/samples).sqrt()
     seen = torch.zeros(point.shape[:-1])
     for angle, r in zip(turn, reach):
         way = lamp + r*torch.stack([-.5*torch.sin(angle), torch.cos(angle), torch.sin(angle)])

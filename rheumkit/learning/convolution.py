@@ -14,7 +14,6 @@ from torch.nn import functional as F
 kernels = {"mean": torch.full((3, 3), 1 / 9),
            "left-right edge": torch.tensor([[-1., 0., 1.], [-2., 0., 2.], [-1., 0., 1.]]) / 4,
            "dark in bright": torch.tensor([[1., 1., 1.], [1., -8., 1.], [1., 1., 1.]]) / 8}
-"Weights that average, that rise from left to right, and that want a dark centre in bright surroundings."
 
 # %% ../../nbs/3_learning/00_convolution.ipynb #00-convolution-010
 def one_pixel(image:Tensor,       # (H,W)
@@ -48,16 +47,16 @@ def hover(image:Tensor,           # (H,W), about 0 to 1
     output = convolve(image, kernel, padding=1)
     limit = float(output.abs().max())
     done = output.clone(); done[row, column + 1:] = torch.nan; done[row + 1:] = torch.nan
-    fig, (a, b, c) = plt.subplots(1, 3, figsize=(11, 3.7), layout="constrained")
-    a.imshow(image, cmap="gray", vmin=0, vmax=1); a.set_title("image", fontsize=10)
+    fig, (a, b, c) = plt.subplots(1, 3, figsize=(9, 3.1), layout="constrained")
+    a.imshow(image, cmap="gray", vmin=0, vmax=1); a.set_title("image (simulated)", fontsize=10)
     for ax in (a, c): ax.add_patch(plt.Rectangle((column - 1.5, row - 1.5), 3, 3, fill=False, edgecolor="orange", linewidth=2))
     b.imshow(image[row - 1:row + 2, column - 1:column + 2], cmap="gray", vmin=0, vmax=1)
     for i in range(3):
         for j in range(3):
             v = float(image[row - 1 + i, column - 1 + j])
-            b.text(j, i, f"{100 * v:.0f}\n× {float(kernel[i, j]):.2f}\n= {100 * float(products[i, j]):.0f}", ha="center", va="center", fontsize=9, color="black" if v > .55 else "white")
-    b.set_title(f"sum: {100 * float(total):.0f}", fontsize=10)
-    c.set_facecolor("#dce6f2"); c.imshow(done, cmap="gray", vmin=-limit, vmax=limit); c.set_title("output so far", fontsize=10)
+            b.text(j, i, f"{100 * v:.0f}\n× {float(kernel[i, j]):.3g}\n= {100 * float(products[i, j]):.1f}", ha="center", va="center", fontsize=8, color="black" if v > .55 else "white")
+    b.set_title(f"sum: {100 * float(total):.1f}", fontsize=10)
+    c.set_facecolor("#dce6f2"); c.imshow(done, cmap="gray", vmin=0 if kernel.min() >= 0 else -limit, vmax=limit); c.set_title("output so far", fontsize=10)
     for ax in (a, b, c): ax.set_xticks([]); ax.set_yticks([])
     return fig
 
