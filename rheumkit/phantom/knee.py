@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['field_mm', 'sites', 'lesion_names', 'osteophyte_mm', 'spiking_mm', 'attrition_mm', 'narrowing_begins',
            'osteophyte_begins', 'knee_scanners', 'structure_names', 'knee_radiograph', 'average_knee', 'knee_person',
-           'healthy_knee', 'knee_disease', 'knee_scores', 'Knee', 'bone_paths', 'grain', 'spongy_bone', 'flesh',
+           'healthy_knee', 'knee_disease', 'knee_scores', 'Knee', 'rays', 'bone_paths', 'grain', 'spongy_bone', 'flesh',
            'KneeScene', 'knee_scene', 'knee_image', 'exposed', 'lesion_maps', 'knee_labels', 'KneeTruth', 'knee_truth',
            'knee_spacing']
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-002
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -21,16 +21,25 @@ from torch.nn import functional as F
 
 from .radiograph import develop, expose
 from .scanners import RadiographScanner
-from .shapes import Grid, Recipe, Solid, chords, ellipsoid, round_cone, smooth_profile, union
+from .shapes import Grid, Recipe, Solid, ellipsoid, round_cone, smooth_profile, union
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-004
-field_mm = 95.   # Width and height of the picture
-_sheets = ((-34, -33, -11, -31, 3.), (11, -34, 34, -36, 3.), (-10.5, -11, -10.5, -31, 3.), (11, -11, 11, -31, 3.))
+field_mm = 87.   # Width and height of the picture
+_sheets = tuple((bone, *ends, much, bend) for bone, *ends, much, bend in (   # from (x, y) to (x, y), mm; how thick; how bent
+    ("femur", -32, -33, -11, -31, .8, 1.), ("femur", 11, -34, 32, -36, .8, 1.), ("femur", -12, -9, -9.5, -33, 3.2, 1.), ("femur", 12, -11, 11, -31, 2.4, -1.), ("femur", 33, -16, 34, -30, 2.2, 2.),
+    ("femur", -22, -24, 20, -27, 1., 3.), ("tibia", -28, 17, -4, 15, .7, 1.), ("tibia", 4, 15, 27, 18, .7, 1.), ("tibia", -26, 6.5, -8, 5, .9, -2.), ("tibia", 9, 6, 27, 6.5, .9, -2.)))
 
 def average_knee()->dict:
     "The anatomy of a person in the middle of everything: for looking at."
-    return {"sex": "F", "age": 60, "size": 1., "condyle": 0., "notch": 6.8, "roof": 25., "trochlea": 11.8, "spines": (8.2, 6.8), "slope": 0., "flare": 0., "shaft": 0., "patella": (1., -37., 20.5, 20.), "fibula": (31., 14.),
-            "dish": 1.9, "cortex": 1., "density": 1., "body": 1., "fat": 9., "grain": 7, "alignment": 0., "normal_mm": (4.8, 5.6), "scar": .5, "sheets": _sheets}
+    return {"sex": "F", "age": 60, "size": 1., "condyle": 0., "notch": 7.8, "roof": 21., "trochlea": 13.2, "spines": (8.2, 6.8), "slope": 0., "flare": 0., "shaft": 0., "patella": (1., -39., 21., 19.5), "fibula": (37., 17.),
+            "dish": 2.4, "cortex": 1., "density": 1., "body": 1., "fat": 9., "texture": .075, "condyles": .35, "grain": 7, "alignment": 0., "normal_mm": (4.8, 6.3), "scar": .3, "sheets": _sheets}
+
+def _stray(rng):
+    "A line that has no name: an edge of something in front or behind, a bundle of struts, a vessel's channel."
+    bone = ("femur", "tibia")[rng.random() < .4]; x, y = rng.uniform(-30, 30), rng.uniform(-48, -9) if bone == "femur" else rng.uniform(6, 30)
+    along, length = rng.normal(90, 35) if rng.random() < .6 else rng.normal(0, 20), rng.uniform(7, 24)
+    dx, dy = length/2*math.cos(math.radians(along)), length/2*math.sin(math.radians(along))
+    return bone, x-dx, y-dy, x+dx, y+dy, float(rng.gamma(2., .75)), rng.normal(0, 2.)
 
 def knee_person(rng:np.random.Generator)->dict:
     "Anatomy and demographics of one person; lengths in mm, angles in degrees."
@@ -38,19 +47,20 @@ def knee_person(rng:np.random.Generator)->dict:
     female = rng.random() < .58
     age, bmi = float(np.clip(n(61, 9), 40, 85)), float(np.clip(n(28.5, 4.8), 18, 45))
     return {"sex": "F" if female else "M", "age": round(age), "columns": {"body_mass_index": round(bmi, 1)},
-            "burden": n(.05*(age-61)/9 + .3*(bmi-28.5)/4.8 + (.12 if female else -.12), .9), "size": (.965 if female else 1.08)*float(np.exp(n(0, .035))),
-            "condyle": n(0, .9), "notch": n(6.8, .9), "roof": n(25, 2.5), "trochlea": n(11.8, 1.5), "spines": (n(8.2, 1.1), n(6.8, 1.1)), "slope": n(0, .5), "flare": n(0, 1.2), "shaft": n(0, 1.6),
-            "patella": (n(0, 3.5), n(-37, 5), n(20.5, 1.5), n(20, 1.5)), "fibula": (n(31, 2.5), n(14, 3)), "dish": n(1.9, .4), "cortex": float(np.exp(n(0, .15))), "density": float(np.exp(n(0, .18))),
-            "body": float(np.exp(n(.01*(bmi-28.5), .04))), "fat": float(np.clip(3+.5*(bmi-18)+n(0, 1.5), 3, 18)), "grain": int(rng.integers(2**20)), "alignment": n(-.3, 2.),
-            "normal_mm": (max(3.6, n(4.6 if female else 5.1, .5)), max(4., n(5.3 if female else 5.9, .6))), "scar": float(np.clip(n(.5, .35), 0, 1.2)),
-            "sheets": tuple((a+n(0, 1.2), b+n(0, 1.5), c+n(0, 1.2), d+n(0, 1.5), float(np.clip(n(m, 1.5), 0, 8))) for a, b, c, d, m in _sheets)}
+            "burden": n(.05*(age-61)/9 + .3*(bmi-28.5)/4.8 + (.12 if female else -.12), .9), "size": (.965 if female else 1.08)*float(np.exp(n(0, .05))),
+            "condyle": n(0, 1.1), "notch": n(7.8, 1.), "roof": n(21, 2.5), "trochlea": n(13.2, 1.5), "spines": (n(8.2, 1.1), n(6.8, 1.1)), "slope": n(0, 1.), "flare": n(0, 1.2), "shaft": n(0, 1.6),
+            "patella": (n(1, 4), n(-39, 7), n(21, 1.8), n(19.5, 1.8)), "fibula": (n(37, 2.5), n(17, 3.5)), "dish": n(2.4, .6), "cortex": float(np.exp(n(0, .15))), "density": float(np.exp(n(0, .18))),
+            "body": float(np.exp(n(.01*(bmi-28.5), .04))), "fat": float(np.clip(3+.5*(bmi-18)+n(0, 1.5), 3, 18)), "condyles": n(.4, .25), "texture": float(.07*np.exp(n(0, .3))), "grain": int(rng.integers(2**20)), "alignment": n(-.3, 2.),
+            "normal_mm": (max(3.6, n(4.6 if female else 5.1, .5)), max(4., n(6. if female else 6.6, .7))), "scar": float(np.clip(n(.15, .45), 0, 1.3)),
+            "sheets": (*((b, w+n(0, 1.5), h+n(0, 1.5), x+n(0, 1.5), y+n(0, 1.5), float(np.clip(n(m, 1.2), 0, 5)), c+n(0, 1.5)) for b, w, h, x, y, m, c in _sheets), *(_stray(rng) for _ in range(rng.integers(6, 15))))}
+
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-006
 sites = ("femur_medial", "femur_lateral", "tibia_medial", "tibia_lateral")
 lesion_names = ("narrowing_medial", "narrowing_lateral", "osteophyte", "sclerosis", "cyst", "spiking", "attrition")
 osteophyte_mm, spiking_mm, attrition_mm = 8., 3.5, 4.   # Size of the worst
 
-def healthy_knee(normal_mm=(4.8, 5.6))->dict:  # Width of the medial and lateral joint space
+def healthy_knee(normal_mm=(4.8, 6.3))->dict:  # Width of the medial and lateral joint space
     "No lesions; standing straight."
     both = {"medial": 0., "lateral": 0.}
     return {"narrowing": {**both}, "osteophyte": {s: 0. for s in sites}, "sclerosis": {**both}, "cyst": {**both}, "spiking": 0., "attrition": {**both},
@@ -62,18 +72,18 @@ def knee_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dic
     lead, other = ("lateral", "medial") if person["alignment"] + rng.normal(0, 1.2) > 1.6 else ("medial", "lateral")
     spread = rng.normal(0, .3, 12)
     def rise(at, start, width): return float(np.clip((at-start)/width, 0, 1))
-    narrow = rise(stage+spread[0], .15, 1.35)
-    s = {"narrowing": {lead: narrow, other: .3*rise(stage+spread[1], .8, 1.8)},
-         "osteophyte": {site: rise(stage + spread[2+i] - (0 if site.endswith(lead) else .3), -.35, 2.1) for i, site in enumerate(sites)},
+    narrow = rise(stage+.7*spread[0], .1, 1.5)
+    s = {"narrowing": {lead: narrow, other: .5*rise(stage+spread[1], .7, 1.6)},
+         "osteophyte": {site: rise(stage + .8*spread[2+i] - (0 if site.endswith(lead) else .2), -.3, 1.7) for i, site in enumerate(sites)},
          "sclerosis": {lead: narrow*float(np.clip(.8+spread[6], .2, 1.)), other: .25*narrow*float(np.clip(.5+spread[7], 0, 1))},
-         "cyst": {lead: rise(stage+2*spread[8], 1.1, 1.5), other: 0.}, "spiking": rise(stage+spread[9], -.5, 2.2), "attrition": {lead: rise(stage+spread[10], 1.25, 1.5), other: 0.},
+         "cyst": {lead: rise(stage+2*spread[8], 1.1, 1.5), other: 0.}, "spiking": rise(stage+spread[9], -.3, 2.), "attrition": {lead: rise(stage+spread[10], 1.25, 1.5), other: 0.},
          "normal_mm": tuple(n+rng.normal(0, .15) for n in person["normal_mm"])}
     pose = np.random.default_rng([int(rng.integers(2**31)), visit])
-    s["pose"] = {"turn": pose.normal(0, 5), "tilt": pose.normal(1., 3.), "lean": pose.normal(0, 2.), "shift": (pose.normal(0, 2.), pose.normal(0, 2.))}
+    s["pose"] = {"turn": pose.normal(0, 5), "tilt": pose.normal(1., 3.5), "lean": pose.normal(0, 2.2), "shift": (pose.normal(0, 2.2), pose.normal(0, 2.2))}
     return s
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-008
-narrowing_begins, osteophyte_begins = (.12, .34, .67), (1.8, 3.6, 5.8)   # Share of the joint space lost, and mm, at grades 1, 2 and 3
+narrowing_begins, osteophyte_begins = (.12, .28, .65), (1.8, 3.6, 5.8)   # Share of the joint space lost, and mm, at grades 1, 2 and 3
 
 def knee_scores(severities:dict)->dict:
     "Kellgren–Lawrence grade (0–4), features in grades of 0–3, and the width of both joint spaces in mm where they are narrowest."
@@ -87,6 +97,10 @@ def knee_scores(severities:dict)->dict:
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-012
 def _hill(x, centre, reach): return (1-((x-centre)/reach)**2).clamp_min(0)**2
+def _step(t):
+    "From exactly 0 to exactly 1, smoothly, as t goes from 0 to 1."
+    t = t.clamp(0, 1)
+    return t*t*(3-2*t)
 def _smooth_min(a, b, blend):
     h = (blend-(a-b).abs()).clamp_min(0)/max(blend, 1e-3)
     return torch.minimum(a, b) - h*h*blend/4
@@ -104,12 +118,14 @@ def _at(stations, values, y):
 def _wobble(seed, y):
     "Two slow random curves along the bone: no bone is ideal."
     rng = np.random.default_rng(seed); out = []
-    for _ in range(2): out.append(sum(float(a)*torch.sin(y*float(f)+float(p)) for a, f, p in zip(rng.normal(0, .16, 6), 2*math.pi/rng.uniform(11, 40, 6), rng.uniform(0, 6.28, 6))))
+    for _ in range(2): out.append(sum(float(a)*torch.sin(y*float(f)+float(p)) for a, f, p in zip(rng.normal(0, .18, 6), 2*math.pi/rng.uniform(11, 40, 6), rng.uniform(0, 6.28, 6))))
     return torch.stack(out)
 
 def _span(axis, low, high):
-    inside = torch.nonzero((axis >= low) & (axis <= high)).reshape(-1)
-    return slice(int(inside[0]), int(inside[-1])+1) if len(inside) else slice(0, 0)
+    "The samples of an evenly spaced axis that lie between low and high."
+    n, first = len(axis), float(axis[0]); step = (float(axis[-1])-first)/max(n-1, 1)
+    return slice(min(max(math.ceil((low-first)/step-1e-6), 0), n), min(max(math.floor((high-first)/step+1e-6)+1, 0), n))
+
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-013
 @dataclass(frozen=True)
@@ -117,6 +133,7 @@ class Knee:
     "The bones of one left knee, as solids in mm."
     person:dict
     severities:dict
+    memory:dict = field(default_factory=dict, compare=False)   # What lesions do not change, by name: computed once a scene
 
     @property
     def size(self): return self.person["size"]
@@ -127,34 +144,38 @@ class Knee:
         return u if side == "medial" else -u
     def _lost(self, side, inner):
         "How much of the joint space is gone, mm: the whole compartment, fading out towards the fossa."
-        return self.severities["normal_mm"][side == "lateral"]*self.severities["narrowing"][side]*torch.sigmoid((13.5-inner)/1.2)
+        return self.severities["normal_mm"][side == "lateral"]*self.severities["narrowing"][side]*_step((16.5-inner)/6)
     def _ground(self, side, inner): return self.severities["attrition"][side]*attrition_mm*_hill(inner, -3., 17.)
+
+    def _remembered(self, name, compute):
+        if name not in self.memory: self.memory[name] = compute()
+        return self.memory[name]
 
     def femur_floor(self, x:Tensor, z:Tensor)->Tensor:
         "Height (y, mm) of the lower surface of the femur."
         p, s = self.person, self.size; halves = []
-        for side, radius in (("medial", 27.), ("lateral", 30.)):
+        for side, radius in (("medial", 34.), ("lateral", 35.)):
             inner = self._inwards(side, x)
-            rise = .011*inner**2 + .028*(inner+1).clamp_min(0)**2 + .030*(-inner-10).clamp_min(0)**2
+            rise = .010*inner**2 + .044*(inner-2.5).clamp_min(0)**2 + .022*(-inner-10).clamp_min(0)**2
             sagittal = (z+4*s)**2/(2*radius*s) + .00001*(z+4*s)**4
             halves.append(-self.severities["normal_mm"][side == "lateral"]/2 - 10.5*s*torch.tanh(rise/10.5) - sagittal + .55*self._lost(side, inner) + self._ground(side, inner))
         roof = -(p["trochlea"] + (p["roof"]-p["trochlea"])*((9*s-z)/(34*s)).clamp(0, 1) - .03*(x/s)**2)*s
         groove = -(p["trochlea"] - .010*(x/s)**2 + .012*(z-9*s).clamp_min(0)**2)*s
-        fossa = torch.lerp(roof, groove, torch.sigmoid((z-9*s)/(1.2*s)))
-        y = torch.where(x < 0, *halves)
-        return torch.lerp(y, torch.minimum(y, fossa), torch.sigmoid((p["notch"]*s-(x-.5*s).abs())/(1.1*s)))
+        fossa = torch.lerp(roof, groove, torch.sigmoid((z-9*s)/(2.5*s)))
+        y = torch.lerp(*halves, _step(x/(8*s)+.5))
+        return torch.lerp(y, torch.minimum(y, fossa), torch.sigmoid((p["notch"]*s-(x-.5*s).abs())/(1.7*s)))
 
     def tibia_roof(self, x:Tensor, z:Tensor)->Tensor:
         "Height (y, mm) of the tibial plateau with its spines."
         p, s = self.person, self.size; halves = []
-        for side, hollow in (("medial", 1.), ("lateral", .35)):
+        for side, hollow in (("medial", 1.), ("lateral", .6)):
             inner = self._inwards(side, x)
-            bowl = -hollow*p["dish"]*((inner/13)**2 + (z/(16*s))**2).clamp_max(2.2)
-            slope = (-.038*(inner-3).clamp_min(0)**2).clamp_min(-4.6) + .05*(-inner-12).clamp_min(0)**2
+            bowl = -hollow*p["dish"]*(.8*(inner/13)**2 + .75*(z/(16*s))**2).clamp_max(1.9)
+            slope = (-.048*(inner-5).clamp_min(0)**2).clamp_min(-4.4) + .05*(-inner-12).clamp_min(0)**2
             halves.append(self.severities["normal_mm"][side == "lateral"]/2 + (bowl+slope)*s - .45*self._lost(side, inner) + self._ground(side, inner))
-        y = torch.where(x < 0, *halves) + .045*p["slope"]*z
+        y = torch.lerp(*halves, _step(x/(8*s)+.5)) + .045*p["slope"]*z
         for at, height, behind in ((-4.6*s, p["spines"][0]-5.2, 2.*s), (5.2*s, p["spines"][1]-4.6, -4.*s)):
-            y = y - height*s*torch.exp(-((x-at)/(3.2*s)).abs()**1.6)*torch.exp(-((z-behind)/(9*s))**2) - self.severities["spiking"]*spiking_mm*_hill(x, at, 4.*s)*_hill(z, behind, 12*s)
+            y = y - height*s*torch.exp(-((x-at)/(3.8*s))**2)*torch.exp(-((z-behind)/(9*s))**2) - self.severities["spiking"]*spiking_mm*_hill(x, at, 5.5*s)*_hill(z, behind, 12*s)
         return y
 
     def _column(self, x, y, z, stations, centre, width, back, front, exponent):
@@ -182,26 +203,26 @@ class Knee:
 
     def femur(self)->Solid:
         p, s = self.person, self.size; b, f, h = p["condyle"], p["flare"], p["shaft"]
-        stations = (-75, -64, -52, -43, -35.5, -32.5, -27, -18, -9, -3, 6)
-        width = (23+h, 26.5+h, 31+h+f, 35.8+f, 38.8+b, 39.6+b, 39.8+b, 38.8+b, 38.4+b, 37.6+b, 36.+b)
+        stations = (-75, -64, -52, -44, -38, -33, -27, -18, -10, -4, 4)
+        width = (21+h, 23.5+h, 26.3+h+f, 32.+f, 37.4+b, 39.6+b, 39.2+b, 38.+b, 37.3+b, 36.2+b, 34.+b)
         centre = (-.5, -.5, -.5, -.8, -.8, -.6, -.3, 0, 0, 0, 0)
         back, front = (-12, -12, -12, -13.5, -18, -25, -31., -33, -33, -32, -30), (18, 19, 20.5, 22.5, 25, 26.5, 27.5, 28, 25, 20, 15)
         lean = math.radians(self.severities["pose"]["lean"] + p["alignment"])
         def distance(x, y, z):
             leaning, Y, X = self._turned(x, y, z, lean)
-            side = self._column(leaning, y, z, stations, centre, width, back, front, 2.7)
-            return self._with_spurs(_smooth_max(side, self._above(self.femur_floor(X, z.expand(-1, 1, 1)), Y, x, z), 6*s), x, y, z, "femur")
+            side = self._remembered("femur", lambda: self._column(leaning, y, z, stations, centre, width, back, front, 2.25))
+            return self._with_spurs(_smooth_max(side, self._above(self.femur_floor(X, z.expand(-1, 1, 1)), Y, x, z), 4.5*s), x, y, z, "femur")
         return Solid(distance, (-52*s, -75*s, -36*s), (52*s, 9., 32*s))
 
     def tibia(self)->Solid:
         p, s = self.person, self.size; b, f, h = p["condyle"], p["flare"], p["shaft"]
         stations = (-12, 0, 6, 12, 18, 25, 33, 42, 55)
-        width, centre = (37+b, 37.4+b, 37.8+b, 37+b, 34.8+b+f, 31+f+h, 27+h, 23.5+h, 20+h), (0, 0, 0, .3, .6, .6, .2, -.4, -1)
+        width, centre = (35.2+b, 35.8+b, 36.3+b, 35.8+b, 34.2+b+f, 31.5+f+h, 28+h, 24.5+h, 20+h), (0, 0, 0, .3, .6, .6, .2, -.4, -1)
         back, front = (-24, -24, -24, -23, -20, -17, -15, -14, -13), (22, 22, 22, 22, 22.5, 23, 23, 20, 16)
         lean = math.radians(self.severities["pose"]["lean"])
         def distance(x, y, z):
             leaning, Y, X = self._turned(x, y, z, lean)
-            side = self._column(leaning, y, z, stations, centre, width, back, front, 2.5)
+            side = self._remembered("tibia", lambda: self._column(leaning, y, z, stations, centre, width, back, front, 2.25))
             return self._with_spurs(_smooth_max(side, -self._above(self.tibia_roof(X, z.expand(-1, 1, 1)), Y, x, z), 3.5*s), x, y, z, "tibia")
         return Solid(distance, (-52*s, -18*s, -30*s), (52*s, 60*s, 30*s))
 
@@ -209,9 +230,10 @@ class Knee:
         "An osteophyte: a beak at the margin, outwards and (tibia) upwards; its axis and radii in mm, or None."
         bone, side = site.split("_"); s = self.size; length = self.severities["osteophyte"][site]*osteophyte_mm*s
         if length <= 0: return None
-        out, edge, half = -1 if side == "medial" else 1, (37.+self.person["condyle"])*s, self.severities["normal_mm"][side == "lateral"]/2
-        if bone == "tibia": return (out*(edge-7*s), half+5*s, 0.), (out*(edge-1.2*s+.8*length), half+3.4*s-.55*length, 0.), 3.6*s, .6*s
-        return (out*(edge-6*s), -half-9*s, -2.), (out*(edge+1.6*s+.95*length), -half-7*s+.12*length, -2.), 4.*s, .6*s
+        out, edge, half = -1 if side == "medial" else 1, (36.+self.person["condyle"])*s, self.severities["normal_mm"][side == "lateral"]/2
+        reach = 1.1*length**.75
+        if bone == "tibia": return (out*(edge-8.5*s), half+5.5*s, 0.), (out*(edge-.9*s+reach), half+3.6*s-.35*reach, 0.), 3.8*s, 1.2*s
+        return (out*(edge-7*s), -half-9.5*s, -2.), (out*(edge+.2*s+reach), -half-7*s+.2*reach, -2.), 4.4*s, 1.2*s
 
     def _with_spurs(self, d, x, y, z, bone):
         "Distances with the osteophytes of one bone added, each only in its own neighbourhood."
@@ -223,59 +245,91 @@ class Knee:
             here = tuple(_span(axis.reshape(-1), low, high) for axis, low, high in ((z, -26*s, 26*s), *((axis, min(start[i], end[i])-pad, max(start[i], end[i])+pad) for i, axis in ((1, y), (0, x)))))
             if any(h.stop <= h.start for h in here): continue
             zz = z[here[0]]
-            beak = round_cone(start, end, thick, thin).distance(x[:, :, here[2]], y[:, here[1]], 0*zz) + .45*(zz.abs()-5*s).clamp_min(0)   # a lip along the rim, lower to the front and back
+            beak = round_cone(start, end, thick, thin).distance(x[:, :, here[2]], y[:, here[1]], 0*zz) + .3*(zz.abs()-8*s).clamp_min(0)   # a lip along the rim, lower to the front and back
             d = d.clone(); d[here] = _smooth_min(d[here], beak, 3*s*min(1., 6*self.severities["osteophyte"][site]))
         return d
 
     def fibula(self)->Solid:
         s = self.size; x, y = self.person["fibula"]
-        head, shaft = ellipsoid((x*s, (y+7)*s, -20*s), (8.5*s, 9*s, 9*s)), round_cone(((x+.5)*s, (y+9)*s, -20*s), ((x+1)*s, (y+60)*s, -22*s), 6.6*s, 5.2*s)
+        head = union(ellipsoid((x*s, (y+7)*s, -20*s), (8.5*s, 7.5*s, 9*s)), ellipsoid(((x+2.5)*s, (y+2.5)*s, -20*s), (3.5*s, 4.5*s, 4*s)), blend=4*s)
+        shaft = round_cone(((x+.5)*s, (y+10)*s, -20*s), ((x-1)*s, (y+60)*s, -22*s), 6.4*s, 5.*s)
         return self._as_it_stands(union(head, shaft, blend=6*s))
     def patella(self)->Solid:
         s = self.size; x, y, a, b = self.person["patella"]
-        return self._as_it_stands(union(ellipsoid((x*s, y*s, 40*s), (a*s, b*s, 9.5*s)), ellipsoid(((x-.5)*s, (y+b*.62)*s, 40*s), (a*.5*s, b*.5*s, 6.5*s)), blend=8*s))
+        return self._as_it_stands(union(ellipsoid((x*s, (y-b*.12)*s, 34*s), (a*s, b*.84*s, 9.*s)), ellipsoid(((x-.5)*s, (y+b*.5)*s, 34*s), (a*.52*s, b*.5*s, 6.*s)), blend=9*s))
     def _as_it_stands(self, solid):
         lean, reach = math.radians(self.severities["pose"]["lean"]), 10*self.size
         return Solid(lambda x, y, z: solid.distance(*self._turned(x, y, z, lean)[:2], z), tuple(v-reach for v in solid.low), tuple(v+reach for v in solid.high))
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-018
-_half = 64.   # A random field covers ± this many mm
-@lru_cache(64)
-def _field(seed, stretch, slope, _points):
-    "A random texture of mean 0 and SD 1; amplitude falls as frequency to the power of -slope, structures are stretched up and down."
-    rng = np.random.default_rng(seed); step = 2*_half/_points
-    fy, fx = np.meshgrid(np.fft.fftfreq(_points, step), np.fft.rfftfreq(_points, step), indexing="ij")
+@lru_cache(8)
+def _torus(stretch, slope, least):
+    "An endless (periodic) random texture of 256 mm, mean 0 and SD 1; amplitude falls as frequency to the power of -slope, structures are stretched up and down and not finer than `least` mm."
+    rng = np.random.default_rng([round(100*stretch), round(100*slope)]); n = 512
+    fy, fx = np.meshgrid(np.fft.fftfreq(n, .5), np.fft.rfftfreq(n, .5), indexing="ij")
     r = np.hypot(fy*stretch, fx); r[0, 0] = 1
-    spectrum = (r**2+(1/25)**2)**(-slope/2)*np.exp(-(r*.35)**2); spectrum[0, 0] = 0
-    shape = (_points, _points//2+1)
-    t = np.fft.irfft2((rng.normal(size=shape) + 1j*rng.normal(size=shape))*spectrum, (_points, _points))
-    return torch.from_numpy((t/t.std()).astype(np.float32))
-def _sampled(seed, grid, stretch, slope):
-    at = torch.stack(torch.broadcast_tensors(grid.axis(2)[None, :]/_half, (grid.axis(1)[:, None]+10.)/_half), -1)[None]
-    return F.grid_sample(_field(seed, stretch, slope, 200 if slope < 1.2 else 72)[None, None], at, mode="bilinear", padding_mode="reflection", align_corners=False)[0, 0]
-def _pool(a, finer): return F.avg_pool2d(a[None, None], finer)[0, 0] if finer > 1 else a
-def _enlarged(a, size): return F.interpolate(a[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+    spectrum = (r**2+(1/25)**2)**(-slope/2)*np.exp(-(r*least)**2); spectrum[0, 0] = 0
+    t = np.fft.irfft2((rng.normal(size=fy.shape) + 1j*rng.normal(size=fy.shape))*spectrum, (n, n))
+    t = np.pad((t/t.std()).astype(np.float32), ((0, 1), (0, 1)), mode="wrap")
+    return torch.from_numpy(t)[None, None]
+def _sampled(seed, grid, stretch, slope, least=.35):
+    "The texture of one person: a window of 128 mm at a random place, perhaps mirrored."
+    rng = np.random.default_rng([int(seed), round(100*stretch), round(100*slope)]); (u, v), (a, b) = rng.uniform(-.45, .45, 2), rng.choice([-.5, .5], 2)
+    x, y = (float(c)*grid.axis(i)/64. + float(o) for c, i, o in ((a, 2, u), (b, 1, v)))
+    at = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)[None]
+    return F.grid_sample(_torus(stretch, slope, least), at, mode="bilinear", padding_mode="reflection", align_corners=True)[0, 0]
 
-_plate = {"femur": .85, "tibia": 1., "fibula": 1., "patella": .2}   # Thickness of the cortex under the cartilage, mm
-def _shell(bone, y):
-    "Thickness of the cortex along the bone, relative to that."
-    if bone == "femur": return .42 + .6*torch.exp(-((y+4)/9)**2) + .045*(-y-38).clamp_min(0)
-    if bone == "tibia": return .42 + .9*torch.exp(-((y-2)/7)**2) + .05*(y-16).clamp_min(0)
-    return torch.ones_like(y)
+_plate = {"femur": .9, "tibia": .95, "fibula": .3, "patella": .2}   # Thickness of the cortex under the cartilage, mm
+def _shell(bone, seed, x, y, z):
+    "Thickness of the cortex from place to place, relative to that: a thick plate that thins out to the margins, and uneven walls."
+    if bone not in ("femur", "tibia"): return 1.
+    rng = np.random.default_rng([seed, len(bone)]); f, p = rng.uniform(.15, .4, 4), rng.uniform(0, 6.28, 4)
+    walls = .22 + .17*sum(torch.sin(float(a)*y + float(b) + (0. if i % 2 else .02)*x) for i, (a, b) in enumerate(zip(f, p)))/2**.5
+    walls = walls.clamp_min(.03)
+    plate = torch.exp(-((x.abs()-18)/10.5)**2)*(1-.3*(z/24)**2).clamp_min(.2)
+    if bone == "femur": return walls + .75*plate*torch.exp(-((y+5)/6)**2) + .03*(-y-38).clamp_min(0)
+    return walls + (.25+1.1*plate)*torch.exp(-((y-2)/5.5)**2) + .02*(y-16).clamp_min(0)
+
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-019
-def bone_paths(knee:Knee, grid:Grid, every:int=2)->dict:  # Bone -> (cortex, marrow), path lengths in mm
-    "Millimetres of cortex and of marrow space along each ray."
+def rays(distance:Tensor,   # Distance to a surface in mm, (depth, height, width)
+         step:float,        # From one depth to the next, mm
+         edge:float,        # Width of a pixel, mm
+        )->Tensor:          # (height, width)
+    "Length of each ray under the surface, in mm, averaged over the width of a pixel; exact where the distance is linear between two depths."
+    near = (edge/2-distance).clamp(0, edge)
+    filled = near*near/(2*edge) + (-distance-edge/2).clamp_min(0)   # integral of the share of a pixel that is inside
+    climb = distance[1:]-distance[:-1]
+    share = torch.where(climb.abs() > .02, (filled[:-1]-filled[1:])/climb, (near[:-1]+near[1:])/(2*edge))
+    return share.sum(0)*step
+
+def bone_paths(knee:Knee, grid:Grid, every:int=2, coarse:bool=False)->dict:  # Bone -> (cortex, marrow), path lengths in mm
+    "Millimetres of cortex and of marrow space along each ray; distances are evaluated at every second pixel and interpolated, or the result is left that coarse."
+    rows, columns = (-(-(n-1)//every) + 1 for n in grid.size[1:])
+    z, y, x = (grid.axis(i) for i in range(3))
+    y, x = y[0]+grid.spacing[1]*every*torch.arange(rows), x[0]+grid.spacing[2]*every*torch.arange(columns)
     out = {}
     for bone, plate in _plate.items():
-        whole, marrow = chords(getattr(knee, bone)(), grid, (0., lambda x, y, z: -plate*knee.person["cortex"]*_shell(bone, y/knee.size)), every=every)
-        out[bone] = (whole-marrow, marrow)
+        name = f"{bone} {coarse}"
+        if bone in ("fibula", "patella") and name in knee.memory: out[bone] = knee.memory[name]; continue
+        solid = getattr(knee, bone)()
+        c, b, a = (_span(axis, low, high) for axis, low, high in zip((z, y, x), solid.low[::-1], solid.high[::-1]))
+        paths = torch.zeros(2, *((rows, columns) if coarse else grid.size[1:]))
+        if min(c.stop-c.start, b.stop-b.start, a.stop-a.start) > 2:
+            at = x[a].view(1, 1, -1), y[b].view(1, -1, 1), z[c].view(-1, 1, 1)
+            d = solid.distance(*at); wall = plate*knee.person["cortex"]*_shell(bone, knee.person["grain"], *(v/knee.size for v in at))
+            both = torch.stack([d, d+wall]).reshape(-1, *d.shape[1:])
+            if not coarse and every > 1: both = F.interpolate(both[None], tuple((n-1)*every+1 for n in d.shape[1:]), mode="bilinear", align_corners=True)[0]
+            step = 1 if coarse else every; h, w = (min(n, m-s.start*step) for n, m, s in zip(both.shape[1:], paths.shape[1:], (b, a)))
+            for i, part in enumerate(both[:, :h, :w].split(len(d))): paths[i, b.start*step:b.start*step+h, a.start*step:a.start*step+w] = rays(part, grid.spacing[0], grid.spacing[2])
+        out[bone] = (paths[0]-paths[1], paths[1])
+        if bone in ("fibula", "patella"): knee.memory[name] = out[bone]
     return out
 
 def grain(person:dict, side:str, grid:Grid)->dict:
     "The texture of the spongy bone of one knee, and slow waves for the scars of its growth plates."
     seed = person["grain"]*7919 + (side == "L")
-    femur, tibia = (_sampled(seed+i, grid, 2.4, .8) for i in range(2))
+    femur, tibia = (1.15*_sampled(seed+i, grid, 1.8, .6, .65) + .8*_sampled(seed+5+i, grid, 1.2, 1.7, .8) for i in range(2))
     return {"femur": femur, "tibia": tibia, "fibula": femur.roll(17, 0), "patella": femur.roll(9, 0), "waves": tuple(1.2*_sampled(seed+10+i, grid, .6, 2.6) for i in range(2))}
 
 def spongy_bone(knee:Knee, maps:dict, texture:dict, grid:Grid)->Tensor:
@@ -283,19 +337,22 @@ def spongy_bone(knee:Knee, maps:dict, texture:dict, grid:Grid)->Tensor:
     p, s, severities = knee.person, knee.size, knee.severities
     x, y = grid.axis(2)[None, :], grid.axis(1)[:, None]
     dense = .19*p["density"]
-    share = {"femur": dense*(.85+.5*torch.exp(-(-2.7-y).clamp_min(0)/(9*s))), "tibia": dense*(.8+1.1*torch.exp(-(y-2.7).clamp_min(0)/(6*s))), "fibula": dense*.8, "patella": dense*1.2}
-    out = {b: maps[b][1]*share[b]*(1+.17*texture[b]).clamp_min(.1) for b in maps}
+    share = {"femur": dense*(.85+.45*torch.exp(-(-2.7-y).clamp_min(0)/(9*s)))*(1+p["condyles"]*torch.exp(-((x.abs()/s-12)/13)**2)), "tibia": dense*(.85+(.25+1.1*torch.exp(-((x.abs()/s-18)/10)**2))*torch.exp(-(y-2.7).clamp_min(0)/(5*s)) + .5*torch.exp(-(x/(8*s))**2-((y+1)/(5.5*s))**2) - .22*torch.exp(-((x.abs()/s-9)/6)**2-((y/s-10)/4)**2)), "fibula": dense*.5, "patella": dense*.85}
+    out = {b: maps[b][1]*share[b]*(1+p["texture"]*texture[b]).clamp_min(.1) for b in maps}
     for i, (b, height, reach, bend, wide) in enumerate((("femur", -34., 33., 3., 9.), ("tibia", 16., 27., 1.5, 14.))):
         line = height*s + texture["waves"][i] + bend*torch.cos(x/s/wide)
-        out[b] = out[b] + p["scar"]*4*torch.exp(-((y-line)/(1.1*s))**2)*(1-(x/(reach*s))**2).clamp_min(0)*(maps[b][1] > 8)*(.6+.4*texture[b]).clamp(0, 1.5)
-    for x0, y0, x1, y1, much in p["sheets"]:
-        ex, ey = x1-x0, y1-y0; length = math.hypot(ex, ey); px, py = x/s-x0, y/s-y0
-        t = (px*ex + py*ey)/length**2; off = (px*ey - py*ex)/length + 2*(t-.5)**2 + .5*texture["waves"][1]
-        out["femur"] = out["femur"] + much*torch.exp(-(off/.9)**2)*(1-(2*t-1)**2).clamp_min(0).sqrt()*(maps["femur"][1] > 8)
+        seen = (.5+texture["waves"][1-i]).clamp(0, 1.5)   # comes and goes along its length
+        out[b] = out[b] + p["scar"]*1.7*torch.exp(-((y-line)/(1.1*s))**2)*(1-(x/(reach*s))**2).clamp_min(0)*(maps[b][1]/30).clamp_max(1)*seen
+    for bone, x0, y0, x1, y1, much, bend in p["sheets"]:
+        if much < .1: continue
+        rows, columns = (_span(axis/s, low-4, high+4) for axis, low, high in ((y[:, 0], min(y0, y1), max(y0, y1)), (x[0], min(x0, x1), max(x0, x1))))
+        ex, ey = x1-x0, y1-y0; length = math.hypot(ex, ey); px, py = x[:, columns]/s-x0, y[rows]/s-y0
+        t = (px*ex + py*ey)/length**2; off = (px*ey - py*ex)/length + bend*(1-(2*t-1)**2) + .4*texture["waves"][1][rows, columns]
+        out[bone][rows, columns] += much*torch.exp(-(off/.8)**2)*(1-(2*t-1)**2).clamp_min(0)*(maps[bone][1][rows, columns]/30).clamp_max(1)*(.8+.5*texture["waves"][0][rows, columns]).clamp(0, 1.5)
     for side in ("medial", "lateral"):
         inner = knee._inwards(side, x)
-        for b, height, reach, strength in (("tibia", 4., 10., .30), ("femur", -4., 8., .2)):
-            if amount := severities["sclerosis"][side]: out[b] = out[b] + amount*strength*maps[b][1]*(1-((inner+3)/17)**2-((y/s-height)/reach)**2).clamp_min(0)**1.2
+        for b, height, reach, strength in (("tibia", 4., 11., .12), ("femur", -4., 9., .06)):
+            if amount := severities["sclerosis"][side]: out[b] = out[b] + amount*strength*maps[b][1]*(1-((inner+3)/17)**2-((y/s-height)/reach)**2).clamp_min(0)**1.5
         for b, at, height, part in (("tibia", -3., 9., 1.), ("femur", 2., -9.5, .7), ("tibia", 5., 12., .6)):
             if not (amount := severities["cyst"][side]): continue
             r = (1+4.5*amount)*part; rho = (inner-at)**2 + (y/s-height)**2
@@ -310,7 +367,9 @@ def flesh(person:dict, grid:Grid)->tuple:
     def through(inside): return 2*(depth-inside)*(1-(x.abs()/(half-inside))**2.3).clamp_min(0)**(1/2.3)
     skin, muscle = through(0.), through(person["fat"])
     fat = (skin-muscle)*(1+.15*_sampled(77+person["grain"], grid, 12., 1.4)) + 9*_sampled(78+person["grain"], grid, 8., 1.6).clamp_min(0)
+    fat = fat + 7*_sampled(79+person["grain"], grid, 5., 1., .8)   # strands and vessels
     return skin, torch.minimum(fat.clamp_min(0), skin)
+
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-021
 @dataclass(frozen=True)
@@ -320,23 +379,31 @@ class KneeScene:
     side:str
     severities:dict
     size:tuple
-    finer:int = 2   # Rays per pixel in each direction
+    memory:dict = field(default_factory=dict, compare=False)
 
-    def grid(self, finer:float=None)->Grid:
+    def grid(self)->Grid:
         "Where the rays go through; built as a left knee, a right one is mirrored when all is done."
-        f = finer or self.finer; h, w = (round(n*f) for n in self.size); dx, dy = self.severities["pose"]["shift"]
-        return Grid((27, h, w), (3.3, field_mm/h, field_mm/w), (1., -10.+dy, dx))
-    def paths(self, severities:dict=None, finer:float=None)->tuple:
+        h, w = self.size; dx, dy = self.severities["pose"]["shift"]
+        return Grid((23, h, w), (4., field_mm/h, field_mm/w), (1., -9.+dy, dx))
+    def coarse(self)->Grid:
+        "The same at every second pixel: enough for all that is done with the knee as it would be without lesions."
+        every = self.every; grid = self.grid(); rows, columns = (-(-(n-1)//every) + 1 for n in self.size)
+        return Grid((23, rows, columns), (4., every*grid.spacing[1], every*grid.spacing[2]), (1., *(float(grid.axis(i)[0])+every*grid.spacing[i]*(n-1)/2 for i, n in ((1, rows), (2, columns)))))
+    @property
+    def every(self): return 2 if field_mm/self.size[1] < .95 else 1
+    def paths(self, severities:dict=None, coarse:bool=False)->tuple:
         "Path lengths by bone, and by tissue (bone, fat, soft), mm."
-        knee, grid = Knee(self.person, severities or self.severities), self.grid(finer)
-        maps = bone_paths(knee, grid, every=2 if grid.spacing[1] < .7 else 1)
-        bone = sum(cortex for cortex, _ in maps.values()) + spongy_bone(knee, maps, grain(self.person, self.side, grid), grid)
-        skin, fat = flesh(self.person, grid)
+        knee = Knee(self.person, severities or self.severities, self.memory); grid = self.coarse() if coarse else self.grid()
+        maps = bone_paths(knee, self.grid(), self.every, coarse)
+        name = f"tissue {coarse}"
+        if name not in self.memory: self.memory[name] = grain(self.person, self.side, grid), flesh(self.person, grid)
+        texture, (skin, fat) = self.memory[name]
+        bone = sum(cortex for cortex, _ in maps.values()) + spongy_bone(knee, maps, texture, grid)
         return maps, {"bone": bone, "fat": fat, "soft": (skin-fat-bone).clamp_min(0)}
     @cached_property
     def now(self): return self.paths()
     @cached_property
-    def healthy(self): return self.paths({**healthy_knee(self.severities["normal_mm"]), "pose": self.severities["pose"]}, finer=.5)
+    def healthy(self): return self.paths({**healthy_knee(self.severities["normal_mm"]), "pose": self.severities["pose"]}, coarse=True)
     def seen(self, image:Tensor)->Tensor: return image.flip(-1) if self.side == "R" else image
 
 def knee_scene(person:dict, side:str, severities:dict, size=None)->KneeScene:
@@ -345,24 +412,25 @@ def knee_scene(person:dict, side:str, severities:dict, size=None)->KneeScene:
 
 def knee_image(scene:KneeScene, scanner:RadiographScanner, rng=None)->Tensor:
     "The radiograph, grey levels in [0, 1], (1, height, width)."
-    step = field_mm/scene.size[1]; now, base = scene.now[1], scene.healthy[1]
+    step = field_mm/scene.size[1]; every = scene.every; now, base = scene.now[1], scene.healthy[1]
     if rng is not None: scanner = exposed(scanner, rng)
-    fine = {tissue: _enlarged(path, now["soft"].shape) for tissue, path in base.items()}
-    density = _pool(expose(now, fine, scanner, step/scene.finer, rng), scene.finer)
-    background = _enlarged(expose(base, base, scanner, 2*step), scene.size)
+    def fine(a): return F.interpolate(a[None, None], tuple((n-1)*every+1 for n in a.shape), mode="bilinear", align_corners=True)[0, 0, :scene.size[0], :scene.size[1]]
+    density = expose(now, {tissue: fine(path) for tissue, path in base.items()}, scanner, step, rng)
+    background = fine(expose(base, base, scanner, every*step))
     return scene.seen(develop(density, background, scanner, step))[None]
 
 def exposed(scanner:RadiographScanner, rng:np.random.Generator)->RadiographScanner:
     "No two exposures are alike: dose, window and processing vary from one to the next."
-    middle, width = (scanner.low+scanner.high)/2 + rng.normal(0, .12), (scanner.high-scanner.low)*np.exp(rng.normal(0, .14))
+    middle, width = (scanner.low+scanner.high)/2 + rng.normal(0, .33), (scanner.high-scanner.low)*np.exp(rng.normal(0, .22))
     return scanner.with_(photons=scanner.photons*np.exp(rng.normal(0, .5)), low=middle-width/2, high=middle+width/2,
-                         equalise=float(np.clip(scanner.equalise+rng.normal(0, .12), 0, 1)), sharpen=max(0., scanner.sharpen*np.exp(rng.normal(0, .3))))
+                         equalise=float(np.clip(scanner.equalise+rng.normal(0, .15), 0, 1)), sharpen=max(0., scanner.sharpen*np.exp(rng.normal(0, .3))),
+                         clahe=float(np.clip(scanner.clahe*np.exp(rng.normal(0, .3)), 1.2, 4)))
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-023
 knee_scanners = {s.name: s for s in (
-    RadiographScanner("Alpha DR", "North", kev=42., photons=250000., blur_mm=.3, scatter=.15, low=1.75, high=4.3, sharpen=.7, sharpen_mm=1.2, equalise=.9, equalise_mm=9.),
-    RadiographScanner("Beta CR", "South", kev=44., photons=150000., blur_mm=.4, scatter=.2, low=1.75, high=4., sharpen=.7, sharpen_mm=1.5, equalise=.8, equalise_mm=12.),
-    RadiographScanner("Gamma film", "East", kev=42., photons=150000., blur_mm=.5, scatter=.2, low=1.75, high=4.2, gamma=.8, sharpen=.8, sharpen_mm=1.5, equalise=.55, equalise_mm=14.))}
+    RadiographScanner("Alpha DR", "North", kev=42., photons=800000., blur_mm=.35, scatter=.15, low=.9, high=5.2, sharpen=.6, sharpen_mm=1.2, equalise=.45, equalise_mm=12., clahe=2.6),
+    RadiographScanner("Beta CR", "South", kev=44., photons=500000., blur_mm=.35, scatter=.2, low=.9, high=5., sharpen=.6, sharpen_mm=1.5, equalise=.3, equalise_mm=14., clahe=2.2),
+    RadiographScanner("Gamma film", "East", kev=42., photons=500000., blur_mm=.35, scatter=.2, low=.9, high=5.1, gamma=.85, sharpen=.6, sharpen_mm=1.5, equalise=.15, equalise_mm=14., clahe=1.8))}
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-026
 structure_names = ("femur", "tibia", "fibula", "patella", "medial joint space", "lateral joint space")
@@ -380,23 +448,22 @@ def lesion_maps(scene:KneeScene)->Tensor:
     for kind in lesion_names:
         if (before := _without(scene.severities, kind)) is None: out.append(torch.zeros(scene.size)); continue
         paths = scene.paths(before)[1]
-        change = _pool(sum((scene.now[1][t]-paths[t]).abs() for t in paths), scene.finer)
+        change = sum((scene.now[1][t]-paths[t]).abs() for t in paths)
         out.append(F.max_pool2d(torch.where(change > 1e-5, change, 0.)[None, None], (2*ry+1, 2*rx+1), 1, (ry, rx))[0, 0])
     return scene.seen(torch.stack(out))
 
 def knee_labels(scene:KneeScene)->Tensor:
     "Structures 1, 2, … in the order of `structure_names`; the joint spaces are those of the frontal plane through the deepest points of the condyles."
-    f = scene.finer; grid = scene.grid(); knee = Knee(scene.person, scene.severities); s, pose = knee.size, scene.severities["pose"]
+    grid = scene.grid(); knee = Knee(scene.person, scene.severities); s, pose = knee.size, scene.severities["pose"]
     labels = torch.zeros(scene.size, dtype=torch.uint8)
-    through = {bone: _pool(cortex+marrow, f) for bone, (cortex, marrow) in scene.now[0].items()}
+    through = {bone: cortex+marrow for bone, (cortex, marrow) in scene.now[0].items()}
     for i, bone, least in ((3, "fibula", 1.5), (4, "patella", 4.), (1, "femur", 1.5), (2, "tibia", 1.5)):
         if bone != "patella": labels[through[bone] > least] = i
     labels[(through["patella"] > 4.) & (labels != 2)] = 4
     x, y, _ = grid.points(); z = torch.full((1, 1, 1), -4*s); turn, tilt, lean = (math.radians(pose[k]) for k in ("turn", "tilt", "lean"))
     top, bottom = knee.femur_floor(x+turn*z, z) - (lean+math.radians(scene.person["alignment"]))*x - tilt*z, knee.tibia_roof(x+turn*z, z) - lean*x - tilt*z
     for i, side in ((5, "medial"), (6, "lateral")):
-        space = ((y > top) & (y < bottom))[0] & ((x[0]-knee.middle(side)).abs() < 12*s)
-        labels[_pool(space.float(), f) >= .5] = i
+        labels[((y > top) & (y < bottom))[0] & ((x[0]-knee.middle(side)).abs() < 12*s)] = i
     return scene.seen(labels)
 
 class KneeTruth(dict):

@@ -33,6 +33,7 @@ class RadiographScanner(Scanner):
     sharpen_mm:float = 1.2   # Its radius
     equalise:float = 0.      # Local contrast equalisation: 0 none, 1 all large-scale contrast removed
     equalise_mm:float = 12.  # Its radius
+    clahe:float = 0.         # Histogram equalisation in 8 × 8 tiles: how many times its mean height a histogram may reach (1.5 gentle, 4 strong); 0 none
     marker:str = ""          # Lead letter of the centre laid beside the limb ("" none); "L" or "R" stands for the side
     bits:int = 12            # Depth of the stored grey levels
 
