@@ -6,7 +6,7 @@
 __all__ = ['hip_osteophyte_sites', 'hip_lesions', 'osteophyte_mm', 'cyst_mm', 'hip_field', 'hip_middle', 'hip_narrowing_begins',
            'hip_osteophyte_begins', 'sclerosis_begins', 'hip_cyst_begins_mm', 'hip_scanners', 'hip_radiograph',
            'pelvis_shape', 'Hip', 'strands', 'Exposure', 'tissue_paths', 'pelvis_image', 'PathTruth', 'hip_paths',
-           'hip_person', 'hip_disease', 'hip_scores', 'projection_recipe']
+           'hip_person', 'hip_disease', 'hip_scores', 'projection_recipe', 'Sacroiliac']
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-002
 import math
@@ -390,3 +390,108 @@ def projection_recipe(paths:object, field:tuple, **fields)->Recipe:
 hip_radiograph = projection_recipe(hip_paths, hip_field, name="hip-radiograph", title="Radiograph of one hip, AP: osteoarthritis, five features and Kellgren–Lawrence", size=(128, 128), scanners=hip_scanners,
     structures=("femur", "hip bone", "joint space"), lesions=hip_lesions, person=hip_person, disease=hip_disease, scores=hip_scores,
     scales={"kellgren_lawrence": (0, 4, .45), "femoral_osteophytes": (0, 3, .4), "acetabular_osteophytes": (0, 3, .45), "joint_space_narrowing": (0, 3, .4), "subchondral_sclerosis": (0, 1, .3), "subchondral_cysts": (0, 1, .3), "hip_osteoarthritis": (0, 1, .2)})
+
+# %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-022
+@lru_cache(256)
+def _table(stations, values): return smooth_profile((np.asarray(stations)-stations[0])/(stations[-1]-stations[0]), values)
+def _curve(stations, values, at:Tensor)->Tensor:
+    "A smooth curve through values at stations, looked up."
+    table = _table(tuple(stations), tuple(values))
+    t = ((at-stations[0])/(stations[-1]-stations[0])).clamp(0, 1)*(len(table)-1)
+    i = t.floor().clamp_max(len(table)-2)
+    return torch.lerp(table[i.long()], table[i.long()+1], t-i)
+def _smooth_max(a, b, blend):
+    h = (blend-(a-b).abs()).clamp_min(0)/blend
+    return torch.maximum(a, b) + h*h*blend/4
+
+@dataclass(frozen=True)
+class Sacroiliac:
+    "Sacrum and both ilia of one person, in the frame of the sacrum (mm)."
+    person:dict
+
+    @property
+    def shape(self): return self.person["shape"]
+    def scaled(self, x, y, z):
+        "Coordinates of an average pelvis: distance from the midline, y, z."
+        s = self.shape; k = s["size"]
+        lean = .6*s["asymmetry"][0]
+        return (x-lean).abs()/(k*s["sacrum"]), y/(k*s["sacrum_length"]), z/k
+
+    def joint(self, y, z)->Tensor:
+        "Distance of the joint from the midline (average pelvis)."
+        s = self.shape
+        border = _curve((-95, -75, -55, -40, -30, -15, 0, 15, 26, 34, 42, 52, 64, 78, 92), (86, 79, 69, 59.5, 54.5, 49.5, 45.5, 41, 37, 33.5, 29, 24, 18.5, 13, 8), y)
+        slope = s["joint_slope"]*torch.sigmoid((40-y)/6.)
+        wave = s["joint_wave"]*torch.sin((y+4*s["asymmetry"][1])*.16 + .07*z)*torch.sigmoid((34-y)/4.)
+        return border + slope*z.clamp(-30, 18) + wave + .012*(z.clamp(-30, 18)*(y.clamp(-40, 40)*.25))
+    def dorsal(self, y)->Tensor:
+        "z where the cartilage ends and the ligaments begin: further back below than above."
+        return _curve((-60, -35, -20, -5, 10, 25, 40), (14, 5, -4, -10, -15, -18, -19), y)
+    def gap(self, y, z)->tuple:
+        "Half the joint space, and how far the bones stand apart beyond it where the ligaments are (average mm)."
+        behind = torch.sigmoid((self.dorsal(y)-z)/2.2)
+        uneven = 1 + .35*torch.sin(.33*y+.29*z+self.shape["asymmetry"][2]) + .25*torch.sin(.21*y-.4*z+self.shape["asymmetry"][3])
+        return .5*self.shape["joint_space"], behind*uneven*torch.sigmoid((38-y)/5.)
+    def cartilaginous(self, y, z)->Tensor:
+        "1 where the joint has cartilage, 0 elsewhere."
+        front = self.ala_front(y)
+        return torch.sigmoid((z-self.dorsal(y))/1.2)*torch.sigmoid((front-1-z)/1.2)*torch.sigmoid((36-y)/2.)*torch.sigmoid((y+31)/2.)
+    def ala_front(self, y): return _curve((-35, -25, -10, 5, 20, 35, 50, 70, 90), (14, 15, 14.5, 12.5, 10, 8, 7.5, 8.5, 12), y)
+
+    def across(self, x, y, z)->tuple:
+        "Signed distance (mm) from the middle of the joint, positive on the ilium; and the average coordinates."
+        lat, v, w = self.scaled(x, y, z)
+        return (lat-self.joint(v, w))/1.17*self.shape["size"]*self.shape["sacrum"]**.5, lat, v, w
+
+    def sacrum(self)->Solid:
+        s = self.shape; k = s["size"]; c = s["curve"]
+        def distance(x, y, z):
+            u, lat, v, w = self.across(x, y, z)
+            half, apart = self.gap(v, w)
+            side = u + half*k + 3.2*apart
+            body = _curve((-40, -32, -20, -8, 5, 20, 35, 50, 65, 80, 92), (27, 26, 18.5, 15, 12, 9.5, 9, 10.5, 14.5, 20, 27), v) - 9 
+            front = self.ala_front(v) + (body+9 - self.ala_front(v))*torch.sigmoid((25-lat)/2.8) + 2.5*c - 2.5
+            back = _curve((-40, -30, -15, 0, 15, 30, 45, 60, 75, 92), (-11, -15, -19, -20, -18, -14, -8.5, -2, 6, 16), v)
+            crest = back - 7*torch.exp(-(lat/4.)**2)*torch.sigmoid((40-v)/5.) - 3*torch.exp(-((lat-24)/5.)**2)*torch.sin(v*.3)**2 + .12*(lat-30).clamp_min(0)
+            top = -32 - .10*(w-8) + (6.5 + .16*(lat-30).abs())*torch.sigmoid((lat-26.5)/1.6) + 9*torch.sigmoid((-8-w)/3.) - 10*torch.exp(-((lat-22)/5.)**2-((w+14)/5.)**2)
+            d = _smooth_max(_smooth_max((w-front)*k/1.08, (crest-w)*k/1.08, 4.), _smooth_max((top-v)*k, (v-88)*k, 3.), 6.)
+            return _smooth_max(d, side, 3.)
+        return Solid(distance, (-80*k, -52*k, -34*k), (80*k, 96*k, 34*k))
+
+    def ilium(self)->Solid:
+        s = self.shape; k = s["size"]; t = s["wing"]
+        def distance(x, y, z):
+            u, lat, v, w = self.across(x, y, z)
+            half, apart = self.gap(v, w)
+            front = self.ala_front(v)
+            flare = .62*(w-front-1).clamp(0, 60) + .25*(w-18).clamp(0, 60)
+            inner = half*k + 2.6*apart + flare - u
+            thick = _curve((-95, -75, -55, -38, -20, 0, 18, 32, 45, 70), (9, 8.5, 10, 14.5, 20, 22, 19, 14.5, 11, 11), v) + .15*t
+            thin = 1 - .42*torch.sigmoid((w-14)/6.) + .12*torch.sigmoid((-14-w)/4.)
+            outer = u - flare - thick*thin
+            bottom = 37 + .12*(-w) + 1.15*(lat-58).clamp_min(0)*torch.sigmoid((w-4)/5.)
+            top = -74 - .62*w.clamp(-45, 40) + .35*(lat-80).clamp_min(0)
+            back = _curve((-80, -55, -30, -5, 20, 35, 50), (-24, -34, -40, -43, -41, -33, -20), v)
+            d = _smooth_max(inner, outer, 3.)
+            d = _smooth_max(d, _smooth_max((v-bottom)*k*.8, (top-v)*k*.85, 6.), 6.)
+            return _smooth_max(d, (back-w)*k*.9, 6.)
+        return Solid(distance, (-150*k, -105*k, -48*k), (150*k, 90*k, 80*k))
+
+    def foramina(self)->list:
+        "Tunnels of the sacral nerves, both sides: (segment, side, start, end, radius) in mm."
+        s = self.shape; k, wx, ly = s["size"], s["size"]*s["sacrum"], s["size"]*s["sacrum_length"]; out = []
+        for i, (y, lat, r) in enumerate(((-3, 22.5, 5.6), (18, 19.5, 5.2), (36, 16.8, 4.4), (52, 14, 3.6))):
+            for side in (-1, 1):
+                j = .5*s["asymmetry"][(i+2*(side > 0)) % 8]
+                out.append((i, side, (side*8*wx, (y-7)*ly, (-9+3*i)*k), (side*(lat+2.5)*wx, (y+1.5+j)*ly, (14-i)*k), r*k))
+        return out
+    def canal(self)->Solid:
+        k = self.shape["size"]
+        return union(ellipsoid((0, -28*k, -11*k), (13*k, 26*k, 7*k)), round_cone((0, -8*k, -10*k), (0, 58*k, 1*k), 6.5*k, 2.6*k), blend=5.)
+    def vertebra(self)->tuple:
+        "Body of L5, and the disc below it."
+        k = self.shape["size"]
+        turn = rotation("x", 12.)
+        l5 = place(loft((0, -72*k, 3*k), (0, -44*k, 7*k), (0, .12, .5, .88, 1), (24*k, 25.5*k, 22.5*k, 26.5*k, 25*k), (16*k, 17.5*k, 15*k, 18.5*k, 17*k), exponent=2.5, rounding=2.5), turn, pivot=(0, -38*k, 8*k))
+        disc = place(loft((0, -44.5*k, 7.5*k), (0, -33*k, 9*k), (0, .3, .7, 1), (25*k, 26.5*k, 26.5*k, 25*k), (17*k, 18.5*k, 18.5*k, 17*k), exponent=2.4, rounding=2.), turn, pivot=(0, -38*k, 8*k))
+        return l5, disc
