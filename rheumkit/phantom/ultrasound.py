@@ -92,8 +92,8 @@ class UltrasoundScanner(Scanner):
     looks:int = 1              # Directions that are averaged (spatial compounding): less speckle
     specular:float = 50.       # Echo of a perfect mirror, dB above healthy muscle
     acceptance:float = 14.     # Degrees from the perpendicular at which a mirror still sends its echo to the probe (standard deviation)
-    reverberation:float = .02  # Echo that runs between probe and a border twice, as an amplitude
-    noise:float = -58.         # Noise of the receiver in dB, before TGC
+    reverberation:float = .01  # Echo that runs between probe and a border twice, as an amplitude
+    noise:float = -68.         # Noise of the receiver in dB, before TGC
     doppler:str = ""           # "": none; "power": a second channel; "colour": the image becomes red, green, blue
     doppler_gain:float = 6.    # Gain of the Doppler signal in dB
     nyquist:float = 12.        # Speed in cm/s at which colours wrap round
@@ -238,7 +238,7 @@ def echo_powers(maps:dict, scanner, spacing:tuple)->dict:  # "mirror" (power of 
     a2, c2 = along**2, across**2
     scattered = smeared(maps["power"]*left**2, a2/a2.sum(), c2/c2.sum(1, keepdim=True))
     if scanner.reverberation:   # twice and three times as deep: the way between the border and the probe once or twice more
-        for times, share in ((2, scanner.reverberation), (3, scanner.reverberation**1.5)): coherent = coherent + share*stretched(stack[0], times)
+        for times, share in ((2, 1.), (3, .4)): coherent = coherent + share*scanner.reverberation*stretched(stack[0]*left**(times-1), times)
     return {"mirror": coherent**2, "scattered": scattered + diffuse**2 + 10**(scanner.noise/10), "lost": lost}
 
 def stretched(image:Tensor, times:int)->Tensor:  # (..., rows, columns)
@@ -314,8 +314,10 @@ class UltrasoundTruth(Truth):
             if not _present(scene.severities.get(kind)): continue
             other = scene.body(without(scene.severities, (kind,)))
             changed = difference(now, other)
-            deep = (loss(here, spacing[0], 1.)-loss(acoustic_maps(other)["attenuation"], spacing[0], 1.)).abs()*max(s.frequency for s in self.scanners)
-            beneath = torch.where(deep > 1e-5, (deep/20).clamp(0, 1), 0.)
+            one, two = loss(here, spacing[0], 1.), loss(acoustic_maps(other)["attenuation"], spacing[0], 1.)
+            deep = (one-two).abs()*max(s.frequency for s in self.scanners)
+            heard = torch.minimum(one, two) - 2*(torch.arange(rows)+.5)[:, None]*spacing[0]/10   # where both are in deep shadow little can be seen to change
+            beneath = torch.where(deep > 1e-5, (deep/20).clamp(0, 1)*10**(-heard.clamp(0, 6)*.5), 0.)
             maps[k] = torch.maximum(changed, beneath)
             if any(s.reverberation for s in self.scanners):
                 for times in (2, 3): maps[k] = torch.maximum(maps[k], .02*stretched(F.max_pool2d(maps[k], (5, 3), 1, (2, 1)), times))
