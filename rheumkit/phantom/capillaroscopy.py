@@ -32,10 +32,10 @@ class Absorber:
 _blood = "molar extinction as tabulated by Prahl (omlc.org), 150 g/l, averaged over 600–660, 500–580, 440–490 nm"
 
 absorbers = {
-    "blood":       Absorber((1.9, 18., 25.), .07, "oxygenated 70 %; " + _blood),
+    "blood":       Absorber((1.9, 18., 25.), .05, "oxygenated 70 %; " + _blood),
     "deep blood":  Absorber((2.6, 17., 24.), .30, "oxygenated 50 %; " + _blood),
     "diffuse blood": Absorber((1.9, 18., 25.), .12, "as blood: what is too fine to be seen singly"),
-    "haemorrhage": Absorber((4.8, 19., 27.), .06, "old blood is browner: chosen"),
+    "haemorrhage": Absorber((4.8, 19., 27.), .045, "old blood is browner: chosen"),
     "melanin":     Absorber((1.6, 3.0, 5.2), 0.),
 }
 "What absorbs, by name."
@@ -56,9 +56,9 @@ class Capillaroscope(Scanner):
     light:tuple = (1., 1., 1.)  # Colour of the lamp after the camera's white balance (red, green, blue)
     exposure:float = .95        # Brightness of a white surface in the middle
     gamma:float = .8            # Grey = light**gamma
-    blur_mm:float = .005        # Blur of the lens in focus (standard deviation)
-    stray:float = .13           # Further blur for each mm of depth, from scattering in the skin (mm a mm)
-    veil:float = .35            # Depth in mm over which light that never went so deep covers what lies there
+    blur_mm:float = .004        # Blur of the lens in focus (standard deviation)
+    stray:float = .09           # Further blur for each mm of depth, from scattering in the skin (mm a mm)
+    veil:float = .40            # Depth in mm over which light that never went so deep covers what lies there
     fall_off:float = .25        # Loss of light towards the corners
     lamp:tuple = (0., 0.)       # Where the light is brightest (rows, columns), in half fields from the middle
     sharpen:float = .4          # Edge enhancement of the camera
@@ -96,7 +96,7 @@ def depth_blur(scanner, depth:float)->float:  # mm
 
 def carried(scanners:dict,     # Name -> `Capillaroscope`
             spacing:tuple,     # mm a pixel (row, column)
-            depth:float=.07,   # Of the deepest lesion, mm
+            depth:float=.05,   # Of the deepest lesion, mm
            )->tuple:           # (rows, columns) in pixels
     "How far these scanners carry a change: skin and lens, then the sharpening."
     widest = max(max(depth_blur(s, depth), s.blur_mm) for s in scanners.values())
@@ -136,11 +136,11 @@ def _reflections(body, scanner, rng)->Tensor:
     height, width = rows*body.grid.spacing[1], columns*body.grid.spacing[2]
     y, x = (torch.arange(n)*s - n*s/2 for n, s in zip((rows, columns), body.grid.spacing[1:]))
     added, left = torch.zeros(rows, columns), torch.ones(rows, columns)
-    for _ in range(rng.poisson(2.5)):       # streaks
+    for _ in range(rng.poisson(2.)):       # streaks
         cy, cx, turn = rng.uniform(-.5, .5)*height, rng.uniform(-.5, .5)*width, rng.normal(0, .5)
         u, v = (x-cx)[None]*math.cos(turn) + (y-cy)[:, None]*math.sin(turn), -(x-cx)[None]*math.sin(turn) + (y-cy)[:, None]*math.cos(turn)
-        long, thin = rng.uniform(.04, .22), rng.uniform(.008, .03)
-        added += rng.uniform(.2, 1.)*torch.exp(-.5*(u/long)**2 - .5*((v + .4*u*u/long)/thin)**2)
+        long, thin = rng.uniform(.02, .09), rng.uniform(.006, .018)
+        added += rng.uniform(.2, 1.)*torch.exp(-.5*(u/long)**2 - .5*((v + .25*u*u/long)/thin)**2)
     for _ in range(rng.poisson(scanner.bubbles)):
         cy, cx, r = rng.uniform(-.5, .5)*height, rng.uniform(-.5, .5)*width, rng.uniform(.012, .05)
         d = ((x-cx)[None]**2 + (y-cy)[:, None]**2).sqrt()
