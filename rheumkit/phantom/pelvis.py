@@ -5,8 +5,10 @@
 # %% auto #0
 __all__ = ['hip_osteophyte_sites', 'hip_lesions', 'osteophyte_mm', 'cyst_mm', 'hip_field', 'hip_middle', 'hip_narrowing_begins',
            'hip_osteophyte_begins', 'sclerosis_begins', 'hip_cyst_begins_mm', 'hip_scanners', 'hip_radiograph',
-           'pelvis_shape', 'Hip', 'strands', 'Exposure', 'tissue_paths', 'pelvis_image', 'PathTruth', 'hip_paths',
-           'hip_person', 'hip_disease', 'hip_scores', 'projection_recipe', 'Sacroiliac']
+           'sij_ray_field', 'sij_ray_lesions', 'sij_ray_scanners', 'sij_radiograph', 'pelvis_shape', 'Hip', 'strands',
+           'Exposure', 'tissue_paths', 'pelvis_image', 'PathTruth', 'hip_paths', 'hip_person', 'hip_disease',
+           'hip_scores', 'projection_recipe', 'Sacroiliac', 'sij_ray_paths', 'sij_ray_person', 'sij_ray_disease',
+           'modified_new_york', 'sij_ray_scores']
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-002
 import math
@@ -228,7 +230,9 @@ def tissue_paths(paths): return {k: paths[k] for k in ("soft", "fat", "bone")}
 def pelvis_image(scene:Exposure, scanner, rng=None)->Tensor:  # (1, rows, columns) in [0, 1]
     "A radiograph; the vendor's processing adapts to the body without its lesions."
     now, base = tissue_paths(scene.now), tissue_paths(scene.healthy)
-    return scene.seen(develop(expose(now, base, scanner, scene.step, rng), expose(base, base, scanner, scene.step), scanner, scene.step)[None])
+    seen, background = expose(now, base, scanner, scene.step, rng), expose(base, base, scanner, scene.step)
+    middle = float(background.median()) - scanner.low - .45*(scanner.high-scanner.low)   # automatic exposure: the middle of the body becomes middle grey
+    return scene.seen(develop(seen-middle, background-middle, scanner, scene.step)[None])
 
 class PathTruth(dict):
     "\"structures\" and \"lesions\" of a radiograph, each made when asked for: a lesion is what changes the way of a ray."
@@ -421,7 +425,7 @@ class Sacroiliac:
         "Distance of the joint from the midline (average pelvis)."
         s = self.shape
         border = _curve((-95, -75, -55, -40, -30, -15, 0, 15, 26, 34, 42, 52, 64, 78, 92), (86, 79, 69, 59.5, 54.5, 49.5, 45.5, 41, 37, 33.5, 29, 24, 18.5, 13, 8), y)
-        slope = s["joint_slope"]*torch.sigmoid((40-y)/6.)
+        slope = (s["joint_slope"]+.07)*torch.sigmoid((40-y)/6.)*(1-1.25*torch.sigmoid((y-12)/7.))
         wave = s["joint_wave"]*torch.sin((y+4*s["asymmetry"][1])*.16 + .07*z)*torch.sigmoid((34-y)/4.)
         return border + slope*z.clamp(-30, 18) + wave + .012*(z.clamp(-30, 18)*(y.clamp(-40, 40)*.25))
     def dorsal(self, y)->Tensor:
@@ -465,12 +469,13 @@ class Sacroiliac:
             half, apart = self.gap(v, w)
             front = self.ala_front(v)
             flare = .62*(w-front-1).clamp(0, 60) + .25*(w-18).clamp(0, 60)
-            inner = half*k + 2.6*apart + flare - u
+            steep = 1 + .32*torch.sigmoid((w-front)/3.)   # the wing runs outwards: distances are shorter than across
+            inner = (half*k + 2.6*apart + flare - u)/steep
             thick = _curve((-95, -75, -55, -38, -20, 0, 18, 32, 45, 70), (9, 8.5, 10, 14.5, 20, 22, 19, 14.5, 11, 11), v) + .15*t
             thin = 1 - .42*torch.sigmoid((w-14)/6.) + .12*torch.sigmoid((-14-w)/4.)
-            outer = u - flare - thick*thin
+            outer = (u - flare)/steep - thick*thin
             bottom = 37 + .12*(-w) + 1.15*(lat-58).clamp_min(0)*torch.sigmoid((w-4)/5.)
-            top = -74 - .62*w.clamp(-45, 40) + .35*(lat-80).clamp_min(0)
+            top = -84 - .72*w.clamp(-45, 40)
             back = _curve((-80, -55, -30, -5, 20, 35, 50), (-24, -34, -40, -43, -41, -33, -20), v)
             d = _smooth_max(inner, outer, 3.)
             d = _smooth_max(d, _smooth_max((v-bottom)*k*.8, (top-v)*k*.85, 6.), 6.)
@@ -495,3 +500,157 @@ class Sacroiliac:
         l5 = place(loft((0, -72*k, 3*k), (0, -44*k, 7*k), (0, .12, .5, .88, 1), (24*k, 25.5*k, 22.5*k, 26.5*k, 25*k), (16*k, 17.5*k, 15*k, 18.5*k, 17*k), exponent=2.5, rounding=2.5), turn, pivot=(0, -38*k, 8*k))
         disc = place(loft((0, -44.5*k, 7.5*k), (0, -33*k, 9*k), (0, .3, .7, 1), (25*k, 26.5*k, 26.5*k, 25*k), (17*k, 18.5*k, 18.5*k, 17*k), exponent=2.4, rounding=2.), turn, pivot=(0, -38*k, 8*k))
         return l5, disc
+
+# %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-024
+sij_ray_field = (176., 138., 184.)   # Depth, height and width, mm
+sij_ray_lesions = ("erosion", "sclerosis", "narrowing", "ankylosis")
+
+def _sij_ground(person:dict, pose:dict, size:tuple)->dict:
+    "The pelvis without lesions: grid, position in the sacrum's frame, and what a ray passes."
+    s = person["shape"]; h, w = size; step = sij_ray_field[1]/h; k = s["size"]; c = s["cortex"]
+    shift = pose.get("shift", (0., 0., 0.))
+    depth = 44
+    grid = Grid((depth, h, w), (sij_ray_field[0]/depth, step, sij_ray_field[2]/w), (-2., -2.-shift[1], -shift[0]))
+    every = max(1, round(2./step)); si = Sacroiliac(person)
+    tilt = rotation("y", pose.get("y", 0.))@rotation("x", -(s["tilt"] + pose.get("x", 0.)))
+    m = tilt.T
+    def back(x, y, z): return tuple(sum(float(m[i, j])*q for j, q in enumerate((x, y, z)) if abs(m[i, j]) > 1e-9) for i in range(3))   # into the frame of the sacrum
+    seed = s["grain"]
+    l5, disc = si.vertebra()
+    sacrum = si.sacrum(); holes = [round_cone(a, b, .8*r, r) for _, _, a, b, r in si.foramina()]
+    def hollow(x, y, z):
+        d = sacrum.distance(x, y, z)
+        for hole in (*holes, si.canal()):
+            e = hole.distance(x, y, z); g = (2.-(d+e).abs()).clamp_min(0)/2.   # smooth maximum of d and -e
+            d = torch.maximum(d, -e) + g*g*.5
+        return d
+    hollow = Solid(hollow, sacrum.low, sacrum.high)
+    rim_ilium = lambda px, py, pz: -c*(1.5 + .9*torch.exp(-(si.across(*back(px, py, pz))[0]/4.)**2))
+    ilium = si.ilium()
+    S, Si = chords(place(hollow, tilt), grid, (0., -1.15*c), every=every)
+    I, Ii = chords(place(ilium, tilt), grid, (0., rim_ilium), every=every)
+    wings = union(*(round_cone((g*18*k, -60*k, -8*k), (g*46*k, -66*k, -12*k), 7*k, 4.5*k) for g in (-1, 1)), loft((0, -80*k, -30*k), (0, -40*k, -26*k), (0, .3, .7, 1), (3.5*k, 5*k, 6*k, 4*k), (8*k, 9*k, 9*k, 6*k), rounding=3.))
+    V, Vi = chords(place(union(l5, wings, blend=6.), tilt), grid, (0., -.9*c), every=every)
+    x, y = grid.axis(2)[None, :].expand(h, w), grid.axis(1)[:, None].expand(h, w)
+    spongy = s["density"]*(.11*(1 + .17*strands(seed, x, y, 1.1, 2.4, 0.) + .12*_soft_spots(seed+1, x, y, 9.))*Si + .135*(1 + .15*strands(seed+2, x, y, 1.1, 2.2, 25.) + .10*_soft_spots(seed+3, x, y, 10.))*Ii + .11*(1+.16*strands(seed+4, x, y, 1.1, 2.4, 0.))*Vi)
+    bone = .92*((S-Si)*(1+.07*strands(seed+5, x, y, 1.3, 1.6)) + (I-Ii)*(1+.06*strands(seed+6, x, y, 1.3, 1.6)) + (V-Vi)) + spongy
+    marrow = Si + Ii + Vi - spongy
+    # flesh, and what the bowel holds
+    body = person.get("columns", {}).get("body_mass_index", 25.)
+    total = (215 + 4.5*(body-25))*k*(1-(x/(205*k)).square()).clamp_min(.1).sqrt()
+    fat = (48 + 3.2*(body-22))*(1+.05*_soft_spots(seed+30, x, y, 26.)).clamp_min(.3)
+    flesh = total - fat - (S+I+V) + 2.5*_soft_spots(seed+31, x, y, 18.) + 1.2*_soft_spots(seed+32, x, y, 7.)
+    for g in (-1, 1):   # psoas
+        edge = g*x - (34 + .35*(y+60))*k
+        flesh = flesh + 12*torch.sigmoid(-edge/2.2)*torch.sigmoid((g*x-8)/6.)*torch.sigmoid((8-y)/18.)
+    bowel = person.get("bowel", .5); day = int(pose.get("day", 0))
+    b = np.random.default_rng([seed, 5, day]); gas = torch.zeros(h, w)
+    for j in range(9):
+        cx, cy, r = b.uniform(-80, 80), b.uniform(-70, 75), b.uniform(7, 17); a = b.uniform(0, 3.14); long = b.uniform(1., 2.2)
+        if b.random() > .25+.75*bowel: continue
+        dx, dy = x-cx, y-cy; p1, p2 = (dx*math.cos(a)+dy*math.sin(a))/long, -dx*math.sin(a)+dy*math.cos(a)
+        d = (p1*p1+p2*p2).sqrt()*(1+.16*_soft_spots(seed+40+j+11*day, x, y, 9.))
+        gas = torch.maximum(gas, 1.2*r*((1-d/r).clamp_min(0)).sqrt()*b.uniform(.5, 1.))
+    stool = 2.5*bowel*(_soft_spots(seed+60+day, x, y, 7.)*torch.sigmoid((x.abs()-70+10*_soft_spots(seed+61, x, y, 20.))/6.))
+    flesh = (flesh - gas + stool).clamp_min(10.)
+    structures = torch.zeros(h, w, dtype=torch.uint8)
+    structures[V > 2.] = 3; structures[S > 2.] = 1; structures[I > 2.] = 2; structures[(I > 2.) & (S > 2.)] = 4
+    return {"soft": flesh + .22*marrow, "fat": fat + .72*marrow, "bone": bone, "structures": structures, "grid": grid, "back": back, "x": x, "y": y}
+
+_grounds = {}   # the last few pelves: lesions change only what is added to them
+
+def sij_ray_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
+    "What a ray through the middle of the pelvis passes, mm (rows, columns), and the structures it meets."
+    s = person["shape"]; pose = severities.get("pose", {}); key = repr((s, pose, size, person.get("bowel"), person.get("columns")))
+    if key not in _grounds:
+        while len(_grounds) > 2: _grounds.pop(next(iter(_grounds)))
+        _grounds[key] = _sij_ground(person, pose, size)
+    ground = _grounds[key]; grid, back, x, y, bone = (ground[n] for n in ("grid", "back", "x", "y", "bone"))
+    h, w = size; k = s["size"]; seed = s["grain"]; si = Sacroiliac(person); depth = grid.size[0]
+    lesion = {f"{kind} {g}": float((severities.get(kind) or {}).get(g, 0.)) for kind in sij_ray_lesions for g in "RL"}
+    # lesions: amounts in space, added up along the ray
+    if any(lesion.values()):
+        part = (slice(0, depth), slice(0, h), slice(0, w)); X, Y, Z = back(*(p for p in grid.points(part)))
+        u, lat, v, q = si.across(X, Y, Z); half, _ = si.gap(v, q); half = half*k; dz = grid.spacing[0]
+        joint = si.cartilaginous(v, q)
+        wide = torch.sigmoid((q-si.dorsal(v)+7)/2.5)*torch.sigmoid((si.ala_front(v)+1-q)/2.)*torch.sigmoid((37-v)/3.)*torch.sigmoid((v+33)/3.)
+        for g, sign in (("R", -1), ("L", 1)):
+            there = (.5+sign*X/6.).clamp(0, 1); n = 10 + (sign > 0)
+            hard = lesion[f"sclerosis {g}"]
+            if hard:
+                uneven = 1 + .30*torch.sin(.22*v+1.7*s["asymmetry"][n-10]) + .2*torch.sin(.41*v+.3*q+sign)
+                reach_i, reach_s = (4.+9.*hard)*uneven, (2.5+6.*hard)*uneven
+                band = torch.sigmoid((u-half)/.7)*_hill((u/reach_i).clamp_min(0)**2) + .75*torch.sigmoid((-u-half)/.7)*_hill((-u/reach_s).clamp_min(0)**2)
+                bone = bone + (.20+.45*hard)*(band*wide*there).sum(0)*dz*(1+.10*strands(seed+20, x, y, 1.6, 2.2))
+            narrow = lesion[f"narrowing {g}"]
+            if narrow:
+                fill = joint*there*torch.sigmoid((half+.25-u.abs())/.5)
+                bone = bone + .50*narrow*fill.sum(0)*dz*(1+.12*strands(seed+21, x, y, 1.2, 2.2))
+            bridge = lesion[f"ankylosis {g}"]
+            if bridge:
+                order = .5 + .5*torch.sin(.19*v + 2*s["asymmetry"][n-8] + .12*q)*torch.cos(.11*v - .2*q + s["asymmetry"][n-6])
+                filled = torch.sigmoid((1.15*bridge - order)/.07)
+                across = wide*there*torch.sigmoid((half+1.2-u.abs())/.6)
+                bone = bone + .42*(filled*across).sum(0)*dz*(1+.15*strands(seed+22, x, y, 1.3, 2.4))
+                shell = wide*there*torch.exp(-((u.abs()-half-.8)/1.2)**2)
+                bone = bone - torch.minimum(.55*(filled*shell).sum(0)*dz, .45*bone)   # where it is fused, the dense plates go
+            eaten = lesion[f"erosion {g}"]
+            if eaten:
+                spots = np.random.default_rng([seed, 7, sign > 0]); pits = torch.zeros_like(u)
+                for j in range(11):
+                    y0, z0, b, by = spots.uniform(-26, 32), spots.uniform(-13, 9), spots.choice([-1, 1, 1]), spots.uniform(.7, 1.3)
+                    r = 5.2*by*float(np.clip((eaten-.065*j)/.5, 0, 1))
+                    if r < .4: continue
+                    e = (((v-y0)/(1.1*r)).square() + ((q-z0)/(2.2*r)).square() + ((u-b*1.4)/r).square()).clamp_min(1e-6).sqrt()
+                    pits = torch.maximum(pits, ((1-e)*r/1.6+.5).clamp(0, 1))
+                blur = (.35*eaten*torch.exp(-((u.abs()-half-.6)/1.3)**2)*joint)
+                bone = bone - torch.minimum(((.50*pits + .40*blur)*there*wide).sum(0)*dz, .55*bone)
+    return {"soft": ground["soft"], "fat": ground["fat"], "bone": bone.clamp_min(0), "structures": ground["structures"]}
+
+# %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-026
+def sij_ray_person(rng:np.random.Generator)->dict:
+    "A person with back pain: axial spondyloarthritis or not, how far the damage of the joints has gone."
+    who = _demography(rng, .45, (42, 12))
+    axial = bool(rng.random() < .6)
+    years = float(np.clip(rng.gamma(1.8, 5.5), .3, who["age"]-16)) if axial else 0.
+    activity = float(rng.beta(1.6, 2.)) if axial else 0.
+    burden = (-.9 + 2.1*activity + .085*years + (.35 if who["sex"] == "M" else 0) + rng.normal(0, .6)) if axial else -3.
+    return {**who, "axial": axial, "burden": float(burden), "bowel": float(rng.beta(1.6, 1.6)), "strain": float(rng.beta(1, 5)),
+            "columns": {"diagnosis": "axial spondyloarthritis" if axial else "other back pain", "hla_b27": bool(rng.random() < (.8 if axial else .1)), "symptom_years": round(years if axial else float(rng.gamma(1.5, 3.)), 1),
+                        "body_mass_index": round(float(np.clip(rng.normal(25.5, 4), 17, 42)), 1), "crp_mg_l": round(float(np.exp(.6 + 2.2*activity + rng.normal(0, .7))), 1)}}
+
+def sij_ray_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
+    "Severities 0 to 1 of both joints, and how the person lay that day."
+    n = rng.normal(0, 1, (2, 6)); pace = float(np.exp(rng.normal(-2.2, .5))); out = {kind: {} for kind in sij_ray_lesions}
+    pose = np.random.default_rng([int(rng.integers(2**31)), visit])
+    def rise(at, start, width): return float(np.clip((at-start)/width, 0, 1))
+    for i, g in enumerate("RL"):
+        stage = person["burden"] + .35*n[i, 0] + pace*visit
+        fused = rise(stage+.3*n[i, 1], 2.0, 1.5)
+        values = {"erosion": rise(stage+.3*n[i, 2], -.4, 2.2)*(1-.75*fused), "sclerosis": rise(stage+.35*n[i, 3], -.2, 2.4)*(1-.6*fused), "narrowing": rise(stage+.4*n[i, 4], .9, 1.8)*(1-fused), "ankylosis": fused}
+        if not person["axial"]: values["sclerosis"] = max(0., .6*person["strain"]*(1+.3*n[i, 5])-.12)
+        for kind, v in values.items(): out[kind][g] = round(v, 3) if v >= .04 else 0.
+    return {**out, "pose": {"x": float(pose.normal(0, 4)), "y": float(pose.normal(0, 2)), "shift": (float(pose.normal(0, 3)), float(pose.normal(0, 4)), 0.), "day": visit}}
+
+def modified_new_york(erosion:float, sclerosis:float, narrowing:float, ankylosis:float)->int:
+    "Grade 0 to 4 of one joint from its lesions (severities 0 to 1; the limits are ours)."
+    if ankylosis >= .8: return 4
+    if ankylosis >= .15 or narrowing >= .4 or (erosion >= .5 and sclerosis >= .25) or erosion >= .62: return 3
+    if erosion >= .22 or sclerosis >= .3: return 2
+    return int(max(erosion, sclerosis, narrowing, ankylosis) >= .06)
+
+def sij_ray_scores(severities:dict)->dict:
+    "Modified New York grade of both joints, the higher of the two, and radiographic sacroiliitis or not."
+    grade = {g: modified_new_york(*(float((severities.get(kind) or {}).get(g, 0.)) for kind in sij_ray_lesions)) for g in "RL"}
+    low, high = sorted(grade.values())
+    return {"new_york_right": grade["R"], "new_york_left": grade["L"], "new_york_highest": high, "radiographic_sacroiliitis": int(low >= 2 or high >= 3)}
+
+# %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-028
+sij_ray_scanners = {
+    "hospital": RadiographScanner("hospital", "hospital", kev=50., photons=120000., blur_mm=.4, scatter=.12, low=3.4, high=6.6, sharpen=.5, sharpen_mm=1.3, equalise=.45, equalise_mm=28.),
+    "practice": RadiographScanner("practice", "practice", kev=56., photons=60000., blur_mm=.65, scatter=.2, low=2.9, high=5.5, gamma=1.1, sharpen=.15, sharpen_mm=1.5, equalise=.2, equalise_mm=30., bits=10),
+    "institute": RadiographScanner("institute", "institute", kev=47., photons=200000., blur_mm=.35, scatter=.16, low=3.0, high=6.8, gamma=.9, sharpen=1.1, sharpen_mm=1.1, equalise=.75, equalise_mm=20.)}
+
+sij_radiograph = projection_recipe(sij_ray_paths, sij_ray_field, name="sij-radiograph", title="Radiograph of both sacroiliac joints, AP: modified New York grades", size=(120, 160), scanners=sij_ray_scanners,
+    structures=("sacrum", "ilium", "lumbar vertebra", "sacrum and ilium overlapping"), lesions=sij_ray_lesions, person=sij_ray_person, disease=sij_ray_disease, scores=sij_ray_scores, sides=("B",),
+    scales={"new_york_right": (0, 4, .6), "new_york_left": (0, 4, .6), "new_york_highest": (0, 4, .55), "radiographic_sacroiliitis": (0, 1, .3)})
