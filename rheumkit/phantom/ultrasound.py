@@ -60,10 +60,12 @@ echoes = {
     "perineurium": Echo(8., 1.2, 1.68, .45),
     "wall":      Echo(4., .8, 1.66, .35),
     "intima":    Echo(9., .8, 1.70, .3),
-    "halo":      Echo(-16., .6, 1.60, .2),
+    "halo":      Echo(-12., .6, 1.60, .2),
     "plaque":    Echo(15., 2.5, 1.85, .5),
-    "artery":    Echo(-34., .15, 1.61, .1, 80., flow=9., source=_a),
-    "artery away": Echo(-34., .15, 1.61, .1, 80., flow=-9., source=_a),
+    "artery":    Echo(-34., .15, 1.61, .1, 80., flow=6., source=_a),
+    "artery core": Echo(-34., .15, 1.61, .1, 80., flow=10., source=_a),
+    "artery core away": Echo(-34., .15, 1.61, .1, 80., flow=-10., source=_a),
+    "artery away": Echo(-34., .15, 1.61, .1, 80., flow=-6., source=_a),
     "vein":      Echo(-34., .15, 1.61, .1, 80., flow=-4., source=_a),
     "oedematous muscle": Echo(6., .9, 1.62, .3),
     "fatty muscle": Echo(13., 2.2, 1.50, .45),
@@ -276,7 +278,7 @@ def doppler_signal(maps:dict, scanner, spacing:tuple, rng=None)->tuple:  # power
     left = 10**((2*scanner.tgc*scanner.frequency*depth[:, None] - loss(maps["attenuation"], spacing[0], scanner.frequency)).clamp(-60, 0)/10)
     power, moved = smeared(torch.stack([maps["moving"]*left, maps["flow"]*left]), a, c)
     speed = moved/power.clamp_min(1e-6)
-    if rng is not None: power = power*torch.from_numpy(rng.gamma(10., .1, power.shape).astype(np.float32)); speed = speed + torch.from_numpy(rng.normal(0, .07*scanner.nyquist, speed.shape).astype(np.float32))
+    if rng is not None: power = power*torch.from_numpy(rng.gamma(10., .1, power.shape).astype(np.float32)); speed = speed + torch.from_numpy(rng.normal(0, .05*scanner.nyquist, speed.shape).astype(np.float32))
     decibel = 10*torch.log10(power.clamp_min(1e-9))
     return ((decibel + 8 + scanner.doppler_gain)/20).clamp(0, 1)*(decibel + scanner.doppler_gain > -8), speed
 
