@@ -141,7 +141,7 @@ def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
 
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-013
 _begins = {"cartilage": (.02, .10, .60), "marrow": (.02, .33, .66), "meniscus": (.25, .5, .75), "osteophyte": (.12, .40, .70), "effusion": (.12, .38, .65), "extrusion_mm": (2., 3., 5.)}   # where grades 1, 2 and 3 begin
-_area_mm2 = dict(zip(plates, (1560., 1560., 1460., 800., 730., 780.)))   # of the plates of an average knee
+_area_mm2 = dict(zip(plates, (2620., 2500., 1705., 1380., 1145., 1240.)))   # of the plates of an average knee
 phenotypes = ("none", "inflammatory", "subchondral bone", "meniscus-cartilage", "atrophic", "hypertrophic")
 
 def _grade(value, kind): return int(np.digitize(value, _begins[kind]))
@@ -217,19 +217,17 @@ class Knee(Body):
         if min(shape) < 1: return torch.zeros([max(k, 0) for k in shape])
         block = _noise(); n = block.shape[-1]-1
         start = np.random.default_rng([int(self.person["seed"]), "RLUB".index(self.side), which, int(1000*length)]).uniform(0, n, 3)
-        step = 2 if length*min(stretch[1:]) >= 4.*self.grid.spacing[1]/self.scale else 1     # long waves are interpolated, always from the same pixels
-        wide = (part[0], *(slice(p.start//step*step, p.stop+step-1) for p in part[1:]))
-        if step == 2: wide = (wide[0], *(slice(p.start, p.start + 2*((p.stop-p.start)//2)+1) for p in wide[1:]))
+        step = [2 if length*f >= 3.4*d/self.scale and n > 1 else 1 for f, d, n in zip(stretch, self.grid.spacing, self.grid.size)]   # long waves are interpolated, always from the same voxels
+        wide = [slice(p.start//k*k, p.start//k*k + k*(-(-(p.stop-1-p.start//k*k)//k)) + 1) for p, k in zip(part, step)]
         x, y, z = self._beyond(wide, step)
         where = torch.stack(torch.broadcast_tensors(*(((v/(length*f) + float(o)) % n)*(2/n) - 1 for v, f, o in zip((x, y, z), stretch[::-1], start))), -1)
         out = F.grid_sample(block[None, None], where[None], mode="bilinear", align_corners=True)[0, 0]*1.75
-        if step == 1: return out
-        rows, columns = (2*(k-1)+1 for k in out.shape[1:])
-        out = F.interpolate(out[None], (rows, columns), mode="bilinear", align_corners=True)[0]
-        return out[:, part[1].start-wide[1].start:part[1].stop-wide[1].start, part[2].start-wide[2].start:part[2].stop-wide[2].start]
+        if step[1] > 1 or step[2] > 1: out = F.interpolate(out[None], [k*(n-1)+1 for k, n in zip(step[1:], out.shape[1:])], mode="bilinear", align_corners=True)[0]
+        if step[0] > 1: out = torch.stack([out, torch.cat([(out[:-1]+out[1:])/2, out[-1:]])], 1).flatten(0, 1)[:-1]
+        return out[tuple(slice(p.start-w.start, p.stop-w.start) for p, w in zip(part, wide))]
     def _beyond(self, part, step):
-        "Points of a part that may reach beyond the grid, every `step` pixels."
-        g = self.grid; k = [torch.arange(p.start, p.stop, s, dtype=torch.float32) for p, s in zip(part, (1, step, step))]
+        "Points of a part that may reach beyond the grid, every so many voxels."
+        g = self.grid; k = [torch.arange(p.start, p.stop, s, dtype=torch.float32) for p, s in zip(part, step)]
         z, y, x = ((i-(n-1)/2)*d + c for i, n, d, c in zip(k, g.size, g.spacing, g.centre))
         q = [v-float(m) for v, m in zip((x[None, None, :], y[None, :, None], z[:, None, None]), self.shift)]
         return tuple(sum(float(self.turn[j, i])*q[j] for j in range(3) if abs(self.turn[j, i]) > 1e-9)/self.scale for i in range(3))
@@ -313,7 +311,7 @@ def _muscles(body:Knee):
               "biceps femoris": union(round_cone((38, -130, -23), (36, -52, -28), 21+m, 13.), round_cone((36, -52, -28), (26, 16, -37), 11., 3.), blend=8.), "sartorius": round_cone((34, -120, 42), (22, 0, 43), 9+m, 5.),
               "medial gastrocnemius": union(round_cone((20, -50, 14), (36, -5, 18), 4., 13+m), round_cone((36, -5, 18), (50, 110, 18), 14.5+m, 23+m), blend=8.),
               "lateral gastrocnemius": union(round_cone((20, -46, -22), (35, -5, -21), 4., 11+m), round_cone((35, -5, -21), (49, 110, -19), 12+m, 22+m), blend=8.),
-              "popliteus": round_cone((27, 10, -14), (15, 45, 14), 6.5, 9.), "soleus": round_cone((31, 22, -8), (33, 110, -4), 7., 25+m), "plantaris": round_cone((24, -38, -14), (33, 8, -10), 4., 4.),
+              "popliteus": round_cone((27, 10, -14), (15, 45, 14), 6.5, 9.), "soleus": round_cone((31, 20, -6), (33, 110, -4), 8., 26+m), "gastrocnemius": round_cone((43, 2, -2), (51, 110, -1), 5., 22+m), "plantaris": round_cone((24, -38, -14), (33, 8, -10), 4., 4.),
               "tibialis anterior": round_cone((-9, 28, -28), (-8, 110, -28), 7., 22+m), "peronei": round_cone((18, 42, -42), (14, 110, -42), 5., 14+m)}
     whole = torch.full(body.grid.size, 9.)
     for k, solid in enumerate(solids.values()):
@@ -389,7 +387,7 @@ def _ligaments(body:Knee):
         body.add(part, body.share(d), "ligament", name)
         body.add(part, body.share(d)*loose*(.5+.35*body.texture(3., 81, part, (1.5, 2.5, 1.))).clamp(0, 1), "synovium")
     for solid in (_ribbon((2, -28, 41.5), (-4, 55, 33), 9., 1.4), round_cone((3, -27, -40.5), (23, 20, -38), 1.8, 1.8), _ribbon((-16, -100, -43), (-20, 12, -34), 6., 1.2), _ribbon((24, -44, 22), (26, 10, 22), .8, 13., -4.5), _ribbon((22, -42, -22), (25, 10, -22), .7, 11., -4.5),
-                  round_cone((33, -60, 20), (26, 16, 24), 3.2, 2.), round_cone((42, -80, 13), (14, 40, 30), 2., 2.)): body.fill(solid, "tendon")
+                  round_cone((34, -62, 19), (27, 12, 24), 1.9, 1.2), round_cone((43, -80, 13), (14, 40, 30), 1.4, 1.2)): body.fill(solid, "tendon")
 
 def _tendons(body:Knee):
     px, py, r, _ = body.person["mri"]["patella"]; x, y = -51.5+px, -34.5+py
