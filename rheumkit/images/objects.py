@@ -25,6 +25,8 @@ _regions = {"KNEE": ("72696002", "Knee"), "HAND": ("85562004", "Hand"), "WRIST":
             "LSPINE": ("122496007", "Lumbar spine"), "CSPINE": ("122494005", "Cervical spine"), "SPINE": ("421060004", "Vertebral column"), "THIGH": ("68367000", "Thigh"), "CHEST": ("51185008", "Thorax"),
             "FINGER": ("7569003", "Finger"), "HEAD": ("69536005", "Head")}
 
+_paired = {"KNEE", "HAND", "WRIST", "FOOT", "HIP", "THIGH", "FINGER"}
+
 def _header(modality, content, patient_id, study, series, side, body_part, simulated, date, fields):
     "What every object says: whose, when, by what, and that nobody was imaged."
     from pydicom.dataset import Dataset
@@ -40,7 +42,8 @@ def _header(modality, content, patient_id, study, series, side, body_part, simul
     d.Manufacturer, d.ManufacturerModelName, d.DeviceSerialNumber, d.SoftwareVersions = "rheumkit" + (" (simulation)" if simulated else ""), "rheumkit", "0", "0"
     if simulated: d.SyntheticData = "YES"
     if body_part: d.BodyPartExamined = body_part
-    d.Laterality = side if side in ("R", "L") else ""
+    if body_part in _paired: d.Laterality = side if side in ("R", "L") else ""
+    elif side in ("R", "L"): d.ImageLaterality = side
     d.PatientOrientation = ["L", "F"] if modality == "CR" else ""
     for keyword, value in fields.items(): setattr(d, keyword, value)
     return d
