@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['blocks', 'lumbar', 'cervical', 'discs', 'vertebrae', 'structures', 'lesions', 'neighbours', 'disc_tissues', 'field',
            'scales', 'spine_scanners', 'spine_mri', 'Block', 'disc_name', 'column', 'body_solid', 'arch', 'build_of',
-           'person', 'disease', 'image', 'slow', 'band_of', 'points', 'flesh', 'b_half', 'marrow', 'bones_and_discs',
-           'canal', 'arches', 'worn_canal', 'build', 'stenosis_share', 'scores']
+           'person', 'disease', 'image', 'slow', 'band_of', 'points', 'flesh', 'marrow', 'bones_and_discs', 'canal',
+           'arches', 'worn_canal', 'build', 'stenosis_share', 'scores']
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-002
 import math
@@ -301,7 +301,7 @@ def flesh(body:Body, bones:dict, plates:dict):
         if side > 0: body.add(near, body.share(d)*fork*.25, "vein")
     low = band_of(body, float(bones["L5"].centre[0])-75, float(bones["L5"].centre[0])+20, top=level("L4")-5); xl, yl, zl = points(body, low); wl = w[low]
     for turn in (-1, 1):   # iliac vessels
-        d = ((xl-(front_wall[:, low[1], low[2]].clamp_max(float(bones["L5"].at(-b_half(bones["L5"]), 0)[0])+8)-12))**2 + (wl-turn*(8+.42*(yl-level("L4"))))**2).sqrt()-6.5*s
+        d = ((xl-(front_wall[:, low[1], low[2]].clamp_max(float(bones["L5"].at(-bones["L5"].depth/2, 0)[0])+8)-12))**2 + (wl-turn*(8+.42*(yl-level("L4"))))**2).sqrt()-6.5*s
         body.add(low, body.share(d)*body.share(level("L4")+4-yl, 12.), "artery")
     # psoas and kidney
     px = _curve([level(n) for n in ("T12", "L1", "L3", "L5")]+[level("S2"), level("S4")], [bones["T12"].centre[0], bones["L1"].centre[0]+2, bones["L3"].centre[0], bones["L5"].at(-14, 0)[0], bones["L5"].at(-14, 0)[0]-16, bones["L5"].at(-14, 0)[0]-34])
@@ -317,8 +317,6 @@ def flesh(body:Body, bones:dict, plates:dict):
         if d.numel(): d = d+1.5*soft[part]; body.add(part, body.share(d), "synovium"); body.add(part, body.share(d+9.)*(.35+.2*fine[part]).clamp(0, 1), "muscle"); body.add(part, body.share(d+15.)*.85, "fat")
         part, d = body.distance(ellipsoid((bones["S1"].centre[0]+14, level("S1")+6, turn*58*s), (17, 44, 16)), 3.)   # the back of the hip bone
         if d.numel(): d = d+2*fine[part]; body.add(part, body.share(d), "bone"); marrow(body, part, d, "", 1.2)
-
-def b_half(block:Block)->float: return block.depth/2
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-015
 def marrow(body:Body, part:tuple, d:Tensor, name:str, cortex:float=1.1):
@@ -371,7 +369,6 @@ def bones_and_discs(body:Body, bones:dict, plates:dict):
                     reach = (3 + .62*b.height*s) - (b.height/2-way*v) + 2.6*body.texture(8., which, part)
                     forward = -5*(u/b.depth)*((discs.index(k) % 2)*2-1)
                     body.add(part, inner*((reach+forward)/4).clamp(0, 1)*.92, tissue)
-    return upper, lower
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-016
 def canal(body:Body, bones:dict, plates:dict):
@@ -458,7 +455,7 @@ def build(person:dict, side:str, severities:dict, size:tuple)->Body:
     body = Body(person, side, severities, size, (depth, *field[1:]), structures, lesions, thin=2)
     bones, plates = column(person, lumbar, "L3", _origin)
     body.bones, body.plates = bones, plates
-    flesh(body, bones, plates); canal_first = bones_and_discs(body, bones, plates)
+    flesh(body, bones, plates); bones_and_discs(body, bones, plates)
     canal(body, bones, plates); arches(body, bones); worn_canal(body, bones, plates)
     everything = body.everywhere(); x, y, z = body.points(everything); pose = severities.get("pose", {})
     if pose.get("band", 0.):   # a saturation band over the belly against motion of breathing
@@ -468,14 +465,18 @@ def build(person:dict, side:str, severities:dict, size:tuple)->Body:
     return body
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-019
+def _value(severities, kind, disc)->float:
+    v = severities.get(kind, 0.)
+    return float(v.get(disc, 0.) if isinstance(v, dict) else v)
+
 def stenosis_share(severities:dict, disc:str)->float:
     "Share of the depth of the dural sac that is lost at a disc, 0 to 1."
-    value = lambda kind: float(severities.get(kind, {}).get(disc, 0.))
+    value = lambda kind: _value(severities, kind, disc)
     return min(1., .70*value("bulge") + .45*value("flavum"))
 
 def scores(severities:dict)->dict:
     "Grades of every disc and their sums."
-    value = lambda kind, d: float(severities.get(kind, {}).get(d, 0.))
+    value = lambda kind, d: _value(severities, kind, d)
     out = {}
     for d in discs:
         g, n = value("degeneration", d), value("narrowing", d); k = d.lower()

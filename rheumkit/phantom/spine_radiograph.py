@@ -59,7 +59,7 @@ def vertebra(person:dict, bones:dict, name:str, region:str, severity)->Solid:
         s = severity("squaring", site)
         if s: solid = bump(solid, b.at(-b.depth/2, (.22 if edge == "lower" else -.22)*b.front), (6*k, .30*b.front, .55*b.width), 3.*k*s)
         s = severity("erosion", site)
-        if s: solid = bump(solid, corner(bones, site, .3), ((3.+2.5*s)*k, (3.+2.5*s)*k, .6*b.width), -(2.+3.5*s)*k)
+        if s: solid = bump(solid, corner(bones, site, .8), ((3.4+2.8*s)*k, (3.4+2.8*s)*k, .6*b.width), -(2.5+4.*s)*k)
     return solid
 
 def growths(bones:dict, region:str, severity)->list[tuple[Solid, str, float]]:  # Solid, kind, share of bone
@@ -71,7 +71,7 @@ def growths(bones:dict, region:str, severity)->list[tuple[Solid, str, float]]:  
         def shell(middle, thick, long, wide): return place(ellipsoid((0, 0, 0), (thick, long, wide)), rotation("z", turn), shift=tuple(middle))
         for site, at, way in ((f"{upper} lower", a, e), (f"{lower} upper", c, -e)):
             s = severity("syndesmophyte", site)
-            if s: out.append((shell(at + np.array([.2*k, 0, 0]) + way*gap*(.03+.07*s), (1.2+.7*s)*k, gap*(.13+.15*s)+1.8*k, (10+6*s)*k), "syndesmophyte", .62))
+            if s: out.append((shell(at + np.array([.2*k, 0, 0]) + way*gap*(.02+.06*s), (1.2+.6*s)*k, gap*(.09+.11*s)+1.5*k, (10+6*s)*k), "syndesmophyte", .62))
         s = severity("bridge", f"{upper} lower")
         if s: out.append((shell((a+c)/2 + np.array([(.5-.9*s)*k, 0, 0]), (1.7+1.5*s)*k, gap/2+(4.+3.*s)*k, (13+5*s)*k), "bridge", .58))
     return out
@@ -309,7 +309,7 @@ class FilmTruth(dict):
             maps = []
             for kind in scene.kinds:
                 value = scene.severities.get(kind)
-                if not value or not any(v for s, v in value.items() if s in corners[now.region]): maps.append(torch.zeros(now.size[1:])); continue
+                if not (any(v for s, v in value.items() if s in corners[now.region]) if isinstance(value, dict) else value): maps.append(torch.zeros(now.size[1:])); continue
                 other = scene.body(without(scene.severities, (kind,)))
                 change = sum((now.paths[t]-other.paths[t]).abs() for t in ("soft", "fat", "bone"))
                 maps.append(torch.where(change > 1e-3, (change/10).clamp(0, 1), 0.))
@@ -321,7 +321,7 @@ class FilmTruth(dict):
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-016
 def corner_grade(severities:dict, site:str)->int:
     "mSASSS of a corner, 0 to 3."
-    value = lambda kind: float(severities.get(kind, {}).get(site, 0.))
+    def value(kind): v = severities.get(kind, 0.); return float(v.get(site, 0.) if isinstance(v, dict) else v)
     return 3 if value("bridge") else 2 if value("syndesmophyte") else int(max(value("erosion"), value("sclerosis"), value("squaring")) > 0)
 
 def scores(severities:dict, region:str)->dict:
