@@ -14,11 +14,10 @@ import torch
 
 from ..images.cohort import Cohort
 from .readers import Reader
+from .registry import where as _where   # new recipes are registered there
 from .shapes import Recipe
 
 # %% ../../nbs/2_phantom/08_recipes.ipynb #08-recipes-004
-_where = {"knee-radiograph": "knee:knee_radiograph", "hand-radiograph": "hand:hand_radiograph", "wrist-mri": "wrist:wrist_mri", "hip-radiograph": "pelvis:hip_radiograph", "sij-radiograph": "pelvis:sij_radiograph", "sij-mri": "pelvis_mri:sij_mri", "spine-mri": "spine:spine_mri", "knee-mri": "knee_mri:knee_mri", "knee-mri-t2": "knee_mri:knee_mri_t2", "finger-ultrasound": "joint_us:finger_ultrasound", "finger-ultrasound-sweep": "joint_us:finger_sweep", "nailfold-capillaroscopy": "nailfold:nailfold_capillaroscopy", "temporal-artery-ultrasound": "vessel_us:temporal_artery_ultrasound", "spine-radiograph-lumbar": "spine_radiograph:spine_radiograph_lumbar", "spine-radiograph-cervical": "spine_radiograph:spine_radiograph_cervical"}
-
 def recipe(name:str)->Recipe:  # e.g. "knee-radiograph"; a Recipe is returned as it is
     "The recipe of that name. Raises ValueError, naming those there are, for any other."
     if isinstance(name, Recipe): return name
