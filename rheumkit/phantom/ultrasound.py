@@ -67,8 +67,8 @@ echoes = {
     "artery core away": Echo(-34., .15, 1.61, .1, 80., flow=-10., source=_a),
     "artery away": Echo(-34., .15, 1.61, .1, 80., flow=-6., source=_a),
     "vein":      Echo(-34., .15, 1.61, .1, 80., flow=-4., source=_a),
-    "oedematous muscle": Echo(6., .9, 1.62, .3),
-    "fatty muscle": Echo(13., 2.2, 1.50, .45),
+    "oedematous muscle": Echo(9., .96, 1.62, .3),
+    "fatty muscle": Echo(17., 2., 1.50, .45),
 }
 "Acoustic properties by tissue; levels and whatever has no source are chosen so that greys relate to each other as on a real machine."
 
