@@ -20,6 +20,8 @@ where = {  # recipe -> module of this floor : attribute
     "finger-ultrasound-sweep": "joint_us:finger_sweep",
     "nailfold-capillaroscopy": "nailfold:nailfold_capillaroscopy",
     "temporal-artery-ultrasound": "vessel_us:temporal_artery_ultrasound",
+    "muscle-ultrasound": "muscle_us:muscle_ultrasound",
+    "wrist-ultrasound": "nerve_us:wrist_ultrasound",
     "spine-radiograph-lumbar": "spine_radiograph:spine_radiograph_lumbar",
     "spine-radiograph-cervical": "spine_radiograph:spine_radiograph_cervical",
     "thigh-mri": "thigh:thigh_mri",
