@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from rheumkit.phantom.hand import (
+    ankylosis_sites,
     average_person,
     bite_sizes,
     erosion_score,
@@ -19,15 +20,22 @@ from rheumkit.phantom.hand import (
     hand_scores,
     hand_truth,
     joint_crops,
+    joint_grade,
+    lesion_boxes,
     lesion_names,
     narrowing_score,
     narrowing_sites,
+    osteoarthritis_sites,
     osteopenia_sites,
+    osteophyte_score,
+    ratingen_score,
     structure_names,
+    subluxation_sites,
 )
 from rheumkit.phantom.recipes import simulate
 
-SITES = [*(("erosion", s) for s in erosion_sites), *(("narrowing", s) for s in narrowing_sites), *(("osteopenia", s) for s in osteopenia_sites[::3])]
+SITES = [*(("erosion", s) for s in erosion_sites), *(("narrowing", s) for s in narrowing_sites), *(("osteopenia", s) for s in osteopenia_sites[::3]),
+         *(("osteophyte", s) for s in osteoarthritis_sites), *(("sclerosis", s) for s in osteoarthritis_sites[::3]), *(("ankylosis", s) for s in ankylosis_sites), *(("subluxation", s) for s in subluxation_sites)]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +56,7 @@ def test_a_lesion_changes_pixels_only_where_its_truth_map_says(kind, site, someo
     assert change[~where].max() <= 1.01/(2**scanner.bits-1), f"{kind} of {site} reaches beyond its map"
 
 
-@pytest.mark.parametrize("kind,site", [("erosion", "mcp2"), ("narrowing", "pip3"), ("osteopenia", "mcp4")])
+@pytest.mark.parametrize("kind,site", [("erosion", "mcp2"), ("narrowing", "pip3"), ("osteopenia", "mcp4"), ("osteophyte", "dip3"), ("sclerosis", "dip4"), ("ankylosis", "pip2")])
 def test_the_map_of_a_single_lesion_lies_at_its_joint(kind, site):
     person = average_person()
     amount = hand_truth(hand_scene(person, "R", {kind: {site: .8}}))["lesions"]
@@ -78,6 +86,49 @@ def test_the_total_is_the_sum_of_the_sites():
     for kind, sites in (("erosion", erosion_sites), ("narrowing", narrowing_sites)):
         assert (table[[f"{kind}_{s}_true" for s in sites]].sum(axis=1) == table[f"svdh_{kind}_true"]).all()
     assert (table.svdh_total_true == table.svdh_erosion_true + table.svdh_narrowing_true).all()
+
+
+def test_further_scores_rise_and_reach_both_ends():
+    grid = np.linspace(0, 1, 101)
+    for score, most in ((ratingen_score, 5), (osteophyte_score, 3), (lambda s: joint_grade(s, s, s), 4)):
+        steps = [score(s) for s in grid]
+        assert (np.diff(steps) >= 0).all() and set(steps) == set(range(most+1))
+    for fixed in (.1, .5, 1.):
+        for grades in ([joint_grade(s, fixed, fixed) for s in grid], [joint_grade(fixed, s, fixed) for s in grid], [joint_grade(fixed, fixed, s) for s in grid]):
+            assert (np.diff(grades) >= 0).all()
+    assert hand_scores({"erosion": dict.fromkeys(erosion_sites, 1.)})["ratingen"] == 70
+    assert narrowing_score(0., subluxation=.5) == 3 and narrowing_score(0., subluxation=1.) == narrowing_score(0., ankylosis=1.) == 4
+
+
+def test_a_dislocated_joint_takes_the_finger_along_and_nothing_else():
+    person = average_person()
+    there, here = (hand_truth(hand_scene(person, "R", s)) for s in ({"subluxation": {"mcp3": 1.}}, {}))
+    changed = torch.unique(torch.cat([t["structures"][there["structures"] != here["structures"]] for t in (there, here)])).tolist()
+    assert {structure_names[i-1] for i in changed if i} <= {"soft tissue", "pp3", "mp3", "dp3", "pp2", "mp2", "dp2", "pp4", "mp4", "dp4", "mc3", "mc4"}
+    assert (there["structures"] != here["structures"])[there["lesions"][-1] == 0].sum() == 0
+
+
+def test_diagnosis_decides_what_is_found():
+    table = simulate("hand-radiograph", patients=120, seed=5).table
+    groups = {d: t for d, t in table.groupby("diagnosis")}
+    assert set(groups) == {"healthy", "rheumatoid arthritis", "hand osteoarthritis"}
+    for d in ("healthy", "hand osteoarthritis"): assert (groups[d][["svdh_erosion_true", "subluxation_true", "ankylosis_true"]] == 0).all(axis=None)
+    assert groups["rheumatoid arthritis"].ratingen_true.mean() > 3 and groups["hand osteoarthritis"].osteophyte_true.mean() > 3*groups["healthy"].osteophyte_true.mean()
+    assert groups["healthy"].disease_years.max() == 0
+    early = groups["rheumatoid arthritis"]
+    assert abs(early.age.mean()-groups["healthy"].age.mean()) < 6, "age tells the diagnosis"
+
+
+def test_boxes_lie_where_the_lesions_are():
+    hands = simulate("hand-radiograph", patients=10, seed=21)
+    table = lesion_boxes(hands, ("erosion", "osteophyte"))
+    assert set(table.kind) == {"erosion", "osteophyte"}
+    for i in (0, 7):
+        labels = hands.truth["structures"][i]
+        for box in table[table.image_id == hands.table.image_id[i]].itertuples():
+            inside = labels[box.row:box.row+box.height, box.column:box.column+box.width]
+            assert inside.shape == (box.height, box.width) and (inside > 1).any(), "a box without bone"
+    with pytest.raises(ValueError, match="Known kinds"): lesion_boxes(hands, "gout")
 
 
 def test_a_left_hand_is_the_mirror_image_of_a_right_one():
