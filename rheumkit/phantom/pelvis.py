@@ -157,9 +157,9 @@ class Hip:
             start = u*(R+3.6) - t*3.; end = u*(R+2.6) + t*(length*.95)
             return start, end, 4.2*grow, 1.9*grow
         if site == "acetabular inferior":
-            c = -118.
+            c = -104.
             u, t = np.array(_towards(c)), np.array(_towards(c-90))
-            start = u*(R+3.4) - t*2.; end = u*(R+2.4) + t*(length*.7)
+            start = u*(R+2.6) - t*1.; end = u*(R+1.8) + t*(length*.8)
             return start, end, 3.6*grow, 1.7*grow
         a = s["neck_angle"]-90 + 90   # direction of the neck, measured from up towards lateral
         turn = -58 if site.endswith("superior") else 62
@@ -379,7 +379,7 @@ def hip_scores(severities:dict)->dict:
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-016
 hip_scanners = {
     "hospital": RadiographScanner("hospital", "hospital", kev=50., photons=90000., blur_mm=.35, scatter=.12, low=2.5, high=6.3, sharpen=.7, sharpen_mm=1.2, equalise=.45, equalise_mm=25.),
-    "practice": RadiographScanner("practice", "practice", kev=56., photons=40000., blur_mm=.6, scatter=.28, low=1.9, high=4.9, gamma=1.15, sharpen=.15, sharpen_mm=1.5, equalise=.15, equalise_mm=30., bits=10),
+    "practice": RadiographScanner("practice", "practice", kev=56., photons=50000., blur_mm=.6, scatter=.28, low=1.9, high=4.0, gamma=1.1, sharpen=.15, sharpen_mm=1.5, equalise=.15, equalise_mm=30., bits=10),
     "institute": RadiographScanner("institute", "institute", kev=46., photons=150000., blur_mm=.3, scatter=.18, low=2.6, high=6.2, gamma=.85, sharpen=1.3, sharpen_mm=1., equalise=.8, equalise_mm=18.)}
 
 def projection_recipe(paths:object, field:tuple, **fields)->Recipe:
@@ -397,13 +397,11 @@ hip_radiograph = projection_recipe(hip_paths, hip_field, name="hip-radiograph", 
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-022
 @lru_cache(256)
-def _table(stations, values): return smooth_profile((np.asarray(stations)-stations[0])/(stations[-1]-stations[0]), values)
+def _table(stations, values): return smooth_profile((np.asarray(stations)-stations[0])/(stations[-1]-stations[0]), values, 4096)
 def _curve(stations, values, at:Tensor)->Tensor:
     "A smooth curve through values at stations, looked up."
     table = _table(tuple(stations), tuple(values))
-    t = ((at-stations[0])/(stations[-1]-stations[0])).clamp(0, 1)*(len(table)-1)
-    i = t.floor().clamp_max(len(table)-2)
-    return torch.lerp(table[i.long()], table[i.long()+1], t-i)
+    return table[((at-stations[0])*(4095/(stations[-1]-stations[0]))+.5).clamp(0, 4095).long()]
 def _smooth_max(a, b, blend):
     h = (blend-(a-b).abs()).clamp_min(0)/blend
     return torch.maximum(a, b) + h*h*blend/4
@@ -626,7 +624,7 @@ def sij_ray_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->
     def rise(at, start, width): return float(np.clip((at-start)/width, 0, 1))
     for i, g in enumerate("RL"):
         stage = person["burden"] + .35*n[i, 0] + pace*visit
-        fused = rise(stage+.3*n[i, 1], 2.0, 1.5)
+        fused = rise(stage+.3*n[i, 1], 1.6, 1.2)
         values = {"erosion": rise(stage+.3*n[i, 2], -.4, 2.2)*(1-.75*fused), "sclerosis": rise(stage+.35*n[i, 3], -.2, 2.4)*(1-.6*fused), "narrowing": rise(stage+.4*n[i, 4], .9, 1.8)*(1-fused), "ankylosis": fused}
         if not person["axial"]: values["sclerosis"] = max(0., .6*person["strain"]*(1+.3*n[i, 5])-.12)
         for kind, v in values.items(): out[kind][g] = round(v, 3) if v >= .04 else 0.
@@ -634,8 +632,8 @@ def sij_ray_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->
 
 def modified_new_york(erosion:float, sclerosis:float, narrowing:float, ankylosis:float)->int:
     "Grade 0 to 4 of one joint from its lesions (severities 0 to 1; the limits are ours)."
-    if ankylosis >= .8: return 4
-    if ankylosis >= .15 or narrowing >= .4 or (erosion >= .5 and sclerosis >= .25) or erosion >= .62: return 3
+    if ankylosis >= .7: return 4
+    if ankylosis >= .2 or narrowing >= .5 or (erosion >= .6 and sclerosis >= .35) or erosion >= .75: return 3
     if erosion >= .22 or sclerosis >= .3: return 2
     return int(max(erosion, sclerosis, narrowing, ankylosis) >= .06)
 
@@ -648,7 +646,7 @@ def sij_ray_scores(severities:dict)->dict:
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-028
 sij_ray_scanners = {
     "hospital": RadiographScanner("hospital", "hospital", kev=50., photons=120000., blur_mm=.4, scatter=.12, low=3.4, high=6.6, sharpen=.5, sharpen_mm=1.3, equalise=.45, equalise_mm=28.),
-    "practice": RadiographScanner("practice", "practice", kev=56., photons=60000., blur_mm=.65, scatter=.2, low=2.9, high=5.5, gamma=1.1, sharpen=.15, sharpen_mm=1.5, equalise=.2, equalise_mm=30., bits=10),
+    "practice": RadiographScanner("practice", "practice", kev=56., photons=60000., blur_mm=.65, scatter=.2, low=2.9, high=4.8, gamma=1.1, sharpen=.15, sharpen_mm=1.5, equalise=.2, equalise_mm=30., bits=10),
     "institute": RadiographScanner("institute", "institute", kev=47., photons=200000., blur_mm=.35, scatter=.16, low=3.0, high=6.8, gamma=.9, sharpen=1.1, sharpen_mm=1.1, equalise=.75, equalise_mm=20.)}
 
 sij_radiograph = projection_recipe(sij_ray_paths, sij_ray_field, name="sij-radiograph", title="Radiograph of both sacroiliac joints, AP: modified New York grades", size=(120, 160), scanners=sij_ray_scanners,

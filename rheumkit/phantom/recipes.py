@@ -21,14 +21,15 @@ from .shapes import Recipe
 def recipe(name:str)->Recipe:  # e.g. "knee-radiograph"; a Recipe is returned as it is
     "The recipe of that name. Raises ValueError, naming those there are, for any other."
     if isinstance(name, Recipe): return name
-    if name not in _where: raise ValueError(f"There is no recipe {name!r}. Known recipes: {', '.join(_where)}")
+    if name not in _where: raise ValueError(f"There is no recipe {name!r}. Known recipes: {', '.join(_where)}; or the id of a system, see `rheumkit simulate --list`")
     module, _, attribute = _where[name].partition(":")
     return getattr(import_module(f"rheumkit.phantom.{module}"), attribute)
 
 def recipes()->pd.DataFrame:
-    "All recipes, one a row."
+    "All recipes, one a row, with the systems of the review that each serves."
+    from rheumkit.phantom.systems import serves
     return pd.DataFrame([{"recipe": r.name, "what": r.title, "modality": r.modality, "size": "×".join(map(str, r.size)), "scanners": ", ".join(r.scanners),
-                          "lesions": ", ".join(r.lesions), "scores": ", ".join(r.scales)} for r in map(recipe, _where)])
+                          "lesions": ", ".join(r.lesions), "scores": ", ".join(r.scales), "systems": ", ".join(serves(r.name))} for r in map(recipe, _where)])
 
 # %% ../../nbs/2_phantom/08_recipes.ipynb #08-recipes-007
 def _stream(recipe, seed, *where)->np.random.Generator:
@@ -58,7 +59,7 @@ def _choose_scanner(recipe, scanner, patient, person, row, rng):
     if chosen not in recipe.scanners: raise ValueError(f"Recipe {recipe.name!r} has no scanner {chosen!r}. Its scanners: {', '.join(names)}")
     return str(chosen)
 
-def simulate(name,               # Recipe, or its name
+def simulate(name,               # Recipe, its name, or the id of one of the review's systems
              patients:int=100,   # How many people
              visits:int=1,       # Examinations of each side, progressing
              scanner=None,       # Name; list of names; {name: share}; function of the row (a dict) that gives a name; None: each patient at a random centre
@@ -69,6 +70,9 @@ def simulate(name,               # Recipe, or its name
              sides=None,         # e.g. ("R",); None: the recipe's own
             )->Cohort:           # One row per image; scores as read, true scores with the suffix _true
     "A cohort of simulated examinations with known truth. Raises ValueError, naming the valid choices, for an unknown recipe or scanner."
+    if isinstance(name, str) and name not in _where:
+        from rheumkit.phantom.systems import served, simulate_system
+        if name in served: return simulate_system(name, patients, scanner, reader, seed, size, noise)
     r = recipe(name); reader = Reader() if reader is None else reader
     if patients < 1 or visits < 1: raise ValueError(f"simulate needs at least one patient and one visit, got patients={patients}, visits={visits}")
     size = tuple(size) if size is not None else tuple(r.size)
