@@ -19,6 +19,7 @@ where = {  # recipe -> module of this floor : attribute
     "finger-ultrasound": "joint_us:finger_ultrasound",
     "finger-ultrasound-sweep": "joint_us:finger_sweep",
     "nailfold-capillaroscopy": "nailfold:nailfold_capillaroscopy",
+    "chest-ct": "chest:chest_ct",
     "temporal-artery-ultrasound": "vessel_us:temporal_artery_ultrasound",
     "muscle-ultrasound": "muscle_us:muscle_ultrasound",
     "wrist-ultrasound": "nerve_us:wrist_ultrasound",
