@@ -227,8 +227,9 @@ def _loss(disc:Block, severity:float, person)->float:
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-014
 def slow(body:Body, length:float, which:int, stretch:tuple=(1., 1., 1.), part:tuple|None=None)->Tensor:
     "A texture that is the same through the thickness of a slice."
-    part = part or body.everywhere()
-    return body.texture(length, which, (slice(0, body.grid.size[0], body.thin), *part[1:]), stretch).repeat_interleave(body.thin, 0)
+    part = part or body.everywhere(); first = part[0].start//body.thin*body.thin
+    if part[0].stop <= part[0].start: return body.texture(length, which, part, stretch)
+    return body.texture(length, which, (slice(first, part[0].stop, body.thin), *part[1:]), stretch).repeat_interleave(body.thin, 0)[part[0].start-first:][:part[0].stop-part[0].start]
 
 def band_of(body:Body, low:float, high:float, top:float=-230., bottom:float=230.)->tuple:
     "Whole slices between two columns (x) and two rows (y), in mm of the person."
@@ -321,7 +322,7 @@ def flesh(body:Body, bones:dict, plates:dict):
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-015
 def marrow(body:Body, part:tuple, d:Tensor, name:str, cortex:float=1.1):
     "What fills a bone: fat and blood-forming marrow, more even in the young."
-    p = body.person; red = p["red"] + .09*p["patchy"]*body.texture(13., 5, part) + .07*body.texture(4., 6, part)
+    p = body.person; red = p["red"] + .09*p["patchy"]*slow(body, 13., 5, part=part) + .07*slow(body, 4., 6, part=part)
     inner = body.share(d+cortex)
     body.add(part, inner, "marrow", name)
     body.add(part, inner*red.clamp(.02, .85), "red marrow")
@@ -343,9 +344,9 @@ def bones_and_discs(body:Body, bones:dict, plates:dict):
         wet = wet*(p["water"]-.12*(n[0] == "T"))
         keep = float(np.interp(worn, (0, .12, .35, .6, .85, 1), (1, .88, .66, .26, .06, .0)))
         band = .42*min(worn*4, 1.)*(1-(v/1.6)**2).clamp_min(0)*(1-k).clamp(0, 1)
-        speckle = (1 + .22*min(worn*3, 1.)*body.texture(4., 6, part))
+        speckle = (1 + .22*min(worn*3, 1.)*slow(body, 4., 6, part=part))
         body.add(part, (wet*keep*(1-band)*speckle).clamp(0, 1), "nucleus")
-        if worn: body.add(part, .42*worn*(1-.5*max(0, worn-.6)/.4)*body.share(dist+3, 3.)*(.8+.3*body.texture(13., 5, part)).clamp(.1, 1.3)*(1-.6*keep), "cartilage")
+        if worn: body.add(part, .42*worn*(1-.5*max(0, worn-.6)/.4)*body.share(dist+3, 3.)*(.8+.3*slow(body, 13., 5, part=part)).clamp(.1, 1.3)*(1-.6*keep), "cartilage")
     upper, lower = {}, {}
     for d, (a, b) in neighbours.items(): lower[a], upper[b] = d, d
     body.solids = {}
@@ -366,7 +367,7 @@ def bones_and_discs(body:Body, bones:dict, plates:dict):
             for kind, tissue, which in (("fatty", "marrow", 11), ("oedema", "oedema", 12)):
                 s = body.severity(kind, k) if k else 0.
                 if s:
-                    reach = (3 + .62*b.height*s) - (b.height/2-way*v) + 2.6*body.texture(8., which, part)
+                    reach = (3 + .62*b.height*s) - (b.height/2-way*v) + 2.6*slow(body, 8., which, part=part)
                     forward = -5*(u/b.depth)*((discs.index(k) % 2)*2-1)
                     body.add(part, inner*((reach+forward)/4).clamp(0, 1)*.92, tissue)
 
