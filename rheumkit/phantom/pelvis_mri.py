@@ -176,7 +176,7 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
             q = (((p["v"]-y0)/(1.35*r)).square() + ((p["w"]-z0)/(1.5*r)).square() + ((p["u"] - (.9 if bone == "iliac" else -.9))/r).square()).clamp_min(1e-6).sqrt()
             pits = torch.maximum(pits, ((1-q)*r/body.voxel+.5).clamp(0, 1))
         keep = (torch.sigmoid((p["u"] if bone == "iliac" else -p["u"])/.5)*_half(p["x"], -1 if h == "R" else 1))
-        body.add(part, .92*pits*keep, "synovium")
+        body.add(part, .9*pits*keep, "cartilage"); body.add(part, .3*pits*keep, "synovium")
     return body
 
 def _half(x, sign): return (.5 + sign*x/1.5).clamp(0, 1)
@@ -190,7 +190,7 @@ def spa_person(rng:np.random.Generator)->dict:
     "A person with back pain: axial spondyloarthritis or not, activity, years of disease, treatment, and the pelvis."
     who = _demography(rng, .48, (38, 10))
     axial = rng.random() < .58
-    activity = float(.12 + .88*rng.beta(1.5, 1.8)) if axial else float(.05*rng.beta(1, 2))
+    activity = float(.05 + .95*rng.beta(1.15, 1.7)) if axial else float(.05*rng.beta(1, 2))
     years = float(np.clip(rng.gamma(1.6, 4.), .3, who["age"]-16)) if axial else 0.
     treatment = str(rng.choice(["biologic", "NSAID"])) if axial else "none"
     response = float(np.clip(rng.normal({"biologic": .5, "NSAID": .12, "none": 0.}[treatment], .2), -.3, .95))
@@ -209,7 +209,7 @@ def sij_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict
     n = rng.normal(0, 1, 24); pace = rng.normal(1, .15)
     left = float(np.clip(1-person["response"], .03, 1.3)**(visit*pace)); a = person["activity"]*left
     weight = np.array([.8, 1., 1.1, .9]*2)   # upper sacral, lower sacral, upper iliac, lower iliac
-    oedema = np.clip(.75*a*weight*np.array(person["quadrants"])*np.exp(.25*n[:8]) - .05, 0, .95)
+    oedema = np.clip(.72*a*weight*np.array(person["quadrants"])*np.exp(.25*n[:8]) - .26, 0, .95)
     if not person["axial"]: oedema = np.where(np.arange(8) % 4 == 1, np.clip(.5*person["mechanical"]*np.exp(.4*n[:8])-.12, 0, .25), 0.)   # lower sacral
     past = person["activity"]*(1-math.exp(-(person["years"]+visit)/9.))*np.array(person["sides"]) if person["axial"] else np.zeros(4)
     iliac = np.array([0, 1, 0, 1])

@@ -13,6 +13,7 @@ where = {  # recipe -> module of this floor : attribute
     "hip-radiograph": "pelvis:hip_radiograph",
     "sij-radiograph": "pelvis:sij_radiograph",
     "sij-mri": "pelvis_mri:sij_mri",
+    "hip-mri": "pelvis_mri:hip_mri",
     "spine-mri": "spine:spine_mri",
     "knee-mri": "knee_mri:knee_mri",
     "knee-mri-t2": "knee_mri:knee_mri_t2",
