@@ -501,7 +501,7 @@ def _scanner(name, centre, field, noise, te, **more):
 spine_scanners = {s.name: s for s in (
     _scanner("Meridian 1.5T", "Harbour", 1.5, (.016, .014), 104, acquired=(.85, .95), bias=.55, towards=(0, .1, 1.1), gain=(3.2, 3.), shift=.3),
     _scanner("Boreas 3T", "Hillside", 3., (.009, .009), 96, acquired=(1., 1.), bias=.25, towards=(0, 0, .9), gain=(2.4, 2.2), shift=.5),
-    _scanner("Old Coil 1T", "Valley", 1.5, (.020, .018), 120, acquired=(.7, .8), bias=1.1, towards=(0, -.1, 1.2), gain=(4.6, 3.4), shift=.8),
+    _scanner("Old Coil 1.5T", "Valley", 1.5, (.020, .018), 120, acquired=(.7, .8), bias=1.1, towards=(0, -.1, 1.2), gain=(4.6, 3.4), shift=.8),
     _scanner("Openfield", "Valley", 1.5, (.022, .02), 88, acquired=(.75, .9), bias=.12, towards=(0, 0, .4), gain=(2., 2.)))}
 
 spine_mri = layered_recipe(build, image, field, reach=(4, 4), name="spine-mri", title="Lumbar spine MRI, sagittal T2 and T1: degeneration by disc", modality="MR", body_part="LSPINE", view="SAGITTAL",
