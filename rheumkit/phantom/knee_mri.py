@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['plates', 'horns', 'compartments', 'corners', 'structures', 'lesions', 'field', 'loss_kept', 'osteophyte_mm',
            'flattening_mm', 'extrusion_mm', 'phenotypes', 'knee_tissues', 'scanners', 'knee_mri', 't2_lesions',
-           'echo_times', 't2_scanners', 'knee_mri_t2', 'person', 'disease', 'phenotype', 't2_of', 'scores', 'plate_map',
-           'Knee', 'build', 'SagittalScene', 'knee_image', 'sagittal', 't2_scores', 't2_image', 't2_build', 'fitted_t2']
+           'echo_times', 't2_scanners', 'knee_mri_t2', 'radiograph_stream', 'person', 'disease', 'phenotype', 't2_of',
+           'scores', 'plate_map', 'Knee', 'build', 'SagittalScene', 'knee_image', 'sagittal', 't2_scores', 't2_image',
+           't2_build', 'fitted_t2']
 
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-002
 import copy
 import math
+import zlib
 from dataclasses import replace
 from functools import lru_cache
 
@@ -75,18 +77,24 @@ def _plateau(x, z, p):
 
 def _tibia_column(p:dict)->Solid:
     w = p["condyle"]
-    return _along(-9, 95, (0, .1, .18, .27, .36, .46, .58, 1), (23, 24.5, 26, 26, 24.2, 21, 17.8, 15.5), (36+w, 38+w, 38+w, 35.5+w, 31+w, 25, 21, 16), (0, 0, 0, -.5, -3.2, -5.8, -7.5, -8), (0, 0, 0, 0, 0, 0, 0, 0), exponent=2.6)
+    return _along(-9, 95, (0, .1, .18, .27, .36, .46, .58, 1), (23, 24.5, 26, 26, 24.2, 21, 17.8, 15.5), (36+w, 38+w, 38+w, 34.5+w, 28+w, 21.5, 17.5, 15), (0, 0, 0, -.5, -3.2, -5.8, -7.5, -8), (0, 0, 0, 1., 2.5, 4.5, 6, 6.5), exponent=2.5)
 
 def _patella(p:dict)->Solid:
     x, y, r = -51.5+p["patella"][0], -34.5+p["patella"][1], p["patella"][2]
-    whole = union(ellipsoid((x, y-1, -1), (11.5, r, 21.5)), ellipsoid((x+1, y+.55*r, -1), (8.5, .5*r, 13)), blend=6.)
-    back = Solid(lambda X, Y, Z: (X - (x+9.) + .17*(Z+3).abs() + .0025*(Y-y)**2)*.96, (-120, -120, -60), (0, 60, 60))
+    whole = union(ellipsoid((x, y-1, -1), (13., r, 21.5)), ellipsoid((x+1, y+.55*r, -1), (8.5, .5*r, 13)), blend=6.)
+    back = Solid(lambda X, Y, Z: (X - (x+10.) + .17*(Z+3).abs() + .0025*(Y-y)**2)*.96, (-120, -120, -60), (0, 60, 60))
     return place(intersection(whole, back, blend=4.), rotation("z", p["patella"][3]), pivot=(x, y, 0))
 
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-009
+def radiograph_stream(rng:np.random.Generator)->np.random.Generator:
+    "The random numbers that the recipe of the knee radiograph gets for the same seed, patient and side; the generator itself where it was not made by `simulate`."
+    entropy = rng.bit_generator.seed_seq.entropy
+    if not isinstance(entropy, (list, tuple)) or len(entropy) < 3: return rng
+    return np.random.default_rng([zlib.crc32(b"knee-radiograph"), *entropy[1:]])
+
 def person(rng:np.random.Generator)->dict:
     "Anatomy and demographics: those of the radiograph's person, and what only MRI shows; lengths in mm of an average knee."
-    who = knee_person(rng)
+    rng = radiograph_stream(rng); who = knee_person(rng)
     own = np.random.default_rng(int(rng.integers(2**31))); n = own.normal
     female = who["sex"] == "F"
     return {**who, "seed": int(own.integers(2**31)), "scale": float(np.clip(who["size"]*.965, .84, 1.1)),
@@ -120,7 +128,7 @@ def _lesions(x:dict, person:dict, own:np.random.Generator)->dict:
 
 def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severities 0 to 1 of one knee at one visit, what it means for the person, and how the knee lay in the coil."
-    later = copy.deepcopy(rng)
+    rng = radiograph_stream(rng); later = copy.deepcopy(rng)
     x = knee_disease(person, side, visit, rng); future = knee_disease(person, side, visit+6, later)
     own = np.random.default_rng(int(rng.integers(2**31))); lesion_seed = int(own.integers(2**31))
     s = _lesions(x, person, np.random.default_rng(lesion_seed))
@@ -271,7 +279,7 @@ def _marrow(body:Knee, part, d, name:str, cortex, which:int, red=None, scar=None
     inside = body.share(d+cortex)
     body.add(part, inside, "marrow")
     p = body.person["mri"]; grain = body.texture(1.7, which, part)
-    body.add(part, inside*(.06+.05*grain+.12*(grain-1.6).clamp_min(0)).clamp(0, .4), "bone")
+    body.add(part, inside*(.21+.045*grain+.05*(grain-1.6).clamp_min(0)).clamp(0, .45), "bone")
     patch = .05 + .025*body.texture(9., which+1, part)
     if red is not None: patch = patch + p["red"]*red*(.24+.13*body.texture(7., which+2, part))
     body.add(part, inside*patch.clamp(0, .7), "red marrow")
@@ -293,8 +301,8 @@ def _marrow_lesion(body:Knee, plate, part, d, at, radii, which):
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-019
 def _envelope(body:Knee):
     p = body.person["mri"]; f = p["fat"]; m = p["muscle"]
-    leg = _along(-125, 100, (0, .3, .41, .556, .68, .86, 1), tuple(v+.55*f+.6*m for v in (53, 50, 46, 47.5, 48.5, 49.5, 51)), tuple(v+.8*f+.6*m for v in (62, 52, 49, 47, 46, 51, 53)), (5, 2, 1.5, 3, 12, 20, 24), (0,)*7)
-    limb = union(leg, ellipsoid((-36, -34+p["patella"][1], 0), (32+.3*f, 44, 36)), blend=22.)
+    leg = _along(-125, 100, (0, .3, .41, .556, .68, .86, 1), tuple(v+.55*f+.6*m for v in (53, 49, 44, 44.5, 46, 49, 51)), tuple(v+.8*f+.6*m for v in (62, 52, 49, 47, 46, 51, 53)), (5, 2, 1.5, 3, 12, 20, 24), (0,)*7)
+    limb = union(leg, ellipsoid((-36, -34+p["patella"][1], -1), (33+.3*f, 46, 26)), blend=16.)
     part, d = body.distance(limb)
     d = d + .5*body.texture(24., 1, part)
     body.add(part, body.share(d), "skin")
@@ -326,9 +334,9 @@ def _muscles(body:Knee):
     body.add(body.everywhere(), deep*(p["streaks"]*strands).clamp(0, .8), "fat")
 
 def _tubes(body:Knee):
-    for tissue, radius, line in (("artery", 2.9, ((23, -130, -3), (25, -42, -2), (27, 4, -3), (23, 40, -4), (26, 90, -4))), ("vein", 3., ((29, -130, -8), (31, -42, -6), (33, 4, -5), (29, 40, -6), (32, 90, -6))), ("nerve", 2.4, ((38, -130, -9), (38, -20, -7), (36, 90, -5))),
+    for tissue, radius, line in (("artery", 2.4, ((19, -130, 9), (25, -60, 1), (26, -20, -3), (28, 12, -5), (24, 40, -3), (28, 90, 1))), ("vein", 3., ((26, -130, 5), (31, -60, -4), (33, 4, -7), (29, 40, -7), (33, 90, -4))), ("nerve", 2.4, ((38, -130, -9), (38, -20, -7), (36, 90, -5))),
                                  ("nerve", 2., ((40, -120, -18), (36, -10, -36), (30, 24, -41))), ("vein", 1.8, ((30, -120, 50), (27, -10, 48), (14, 90, 48)))):
-        for a, b in zip(line[:-1], line[1:]): body.fill(round_cone(a, b, radius, radius), tissue, "vessels" if tissue != "nerve" else "", share=.55 if tissue == "vein" else 1.)
+        for a, b in zip(line[:-1], line[1:]): body.fill(round_cone(a, b, radius, radius), tissue, "vessels" if tissue != "nerve" else "", share=.55 if tissue == "vein" else .8)
 
 def _joint_fluid(body:Knee):
     "A film of fluid in every healthy knee; effusion opens the recesses above and beside the joint."
@@ -391,7 +399,7 @@ def _ligaments(body:Knee):
 
 def _tendons(body:Knee):
     px, py, r, _ = body.person["mri"]["patella"]; x, y = -51.5+px, -34.5+py
-    for a, b, thick, width, bend, name in (((x-3, y+r-7, -1), (-30, 33, -4), 2.6, 14., 1.5, "patellar tendon"), ((-42, -135, -2), (x-3, y-r+6, -1), 3.3, 17., 2.5, "quadriceps tendon"), ((x-9.4, y-r+4, -1), (x-8.2, y+r-7, -1), .5, 12., .9, "quadriceps tendon")):
+    for a, b, thick, width, bend, name in (((x-3, y+r-7, -1), (-30, 33, -4), 2.6, 14., 1.5, "patellar tendon"), ((-42, -135, -2), (x-3, y-r+6, -1), 3.3, 17., 2.5, "quadriceps tendon"), ((x-10.6, y-r+4, -1), (x-9., y+r-7, -1), .45, 12., 1.2, "quadriceps tendon")):
         part, d = body.distance(_ribbon(a, b, thick, width, bend), wide=1.)
         d = d + .35*body.texture(9., 90, part)
         body.add(part, body.share(d), "tendon", name)
@@ -460,11 +468,10 @@ def build(person:dict, side:str, severities:dict, size:tuple, degenerated:bool=F
     "All the tissues of a knee, from back to front; `degenerated`: cartilage of each plate with a T2 of its own."
     body = Knee(person, side, severities, size)
     body.tissue = {p: f"{p} cartilage" + (f" {t2_of(severities, p):.2f}" if degenerated else "") for p in plates} if degenerated else {}
-    _envelope(body); _muscles(body); _tubes(body); _pad(body); _joint_fluid(body); _menisci(body); _ligaments(body)
+    _envelope(body); _muscles(body); _tubes(body); _pad(body); _joint_fluid(body); _menisci(body); _ligaments(body); _tendons(body)
     _femur_bone(body); _tibia_bone(body); _patella_bone(body)
     part, d = body.distance(union(ellipsoid((25, 27, -33), (10.5, 11.5, 8.5)), round_cone((26, 33, -33), (27, 110, -35), 6.8, 5.8), blend=6.))
     if d.numel(): _marrow(body, part, d + .3*body.texture(7., 150, part), "fibula", 1.3, 151)
-    _tendons(body)
     return body
 
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-022
@@ -474,7 +481,8 @@ class SagittalScene(Scene):
         image = image.flip(-3) if self.side == "L" else image
         return image.squeeze(-3) if len(self.size) == 2 else image
 
-knee_tissues = {"meniscus": Tissue(.55, (800., 950.), (14., 12.)), "tendon": Tissue(.35, (600., 700.), (4., 4.)), "ligament": Tissue(.5, (700., 850.), (13., 12.))}
+# In a stack of slices the pulses of each slice saturate the bound water of all others: muscle and cartilage lose a third of their signal (magnetisation transfer); set so that muscle is as dark beside marrow as in a real multi-echo series.
+knee_tissues = {"muscle": replace(tissues["muscle"], pd=.5), "cartilage": replace(tissues["cartilage"], pd=.62), "meniscus": Tissue(.55, (800., 950.), (14., 12.)), "tendon": Tissue(.35, (600., 700.), (4., 4.)), "ligament": Tissue(.5, (700., 850.), (13., 12.))}
 
 def knee_image(scene:Scene, scanner:MRIScanner, rng=None)->Tensor:  # (contrasts, slices, rows, columns)
     "Proton density, and the same with fat suppressed."
@@ -489,8 +497,8 @@ def _scanner(name, centre, field, te, tr, te2, noise, **more):
     return MRIScanner(name, centre, field=field, sequences=(Sequence("PD", tr, te), Sequence("PD fat-suppressed", tr+600, te2, suppress=more.pop("suppress"))), noise=noise, **more)
 
 scanners = {s.name: s for s in (
-    _scanner("Aster 3T", "North", 3., 18., 2600., 34., (.012, .010), suppress=.95, acquired=(1., .95), bias=.35, towards=(0., -.1, -.35), shift=.5, leak=.08),
-    _scanner("Borea 1.5T", "South", 1.5, 26., 2100., 42., (.024, .020), suppress=.88, acquired=(.8, .85), bias=.25, towards=(0., .2, .3), shift=1.2, leak=.3, gain=(1.25, 1.25)))}
+    _scanner("Aster 3T", "North", 3., 26., 2300., 34., (.012, .010), suppress=.95, acquired=(1., .95), bias=.35, towards=(0., -.1, -.35), shift=.5, leak=.08),
+    _scanner("Borea 1.5T", "South", 1.5, 30., 2000., 42., (.024, .020), suppress=.88, acquired=(.8, .85), bias=.25, towards=(0., .2, .3), shift=1.2, leak=.3, gain=(1.25, 1.25)))}
 
 _kept = dict(modality="MR", body_part="KNEE", view="SAGITTAL", structures=structures, person=person, disease=disease)
 _scales = {"moaks_cartilage": (0, 3, .4), "moaks_bone_marrow_lesion": (0, 3, .4), "moaks_meniscus_medial": (0, 3, .4), "moaks_meniscus_lateral": (0, 3, .4), "moaks_osteophyte": (0, 3, .4), "moaks_effusion": (0, 3, .4),
@@ -509,7 +517,7 @@ def t2_scores(severities:dict)->dict:
 def t2_image(scene:Scene, scanner:MRIScanner, rng=None)->Tensor:  # (echoes, slices, rows, columns)
     "One volume an echo."
     now = scene.now
-    own = {n: replace(tissues["cartilage"], t2=(float(n.rsplit(" ", 1)[1]),)*2) for n in {layer.tissue for layer in now.layers} if "cartilage " in n}
+    own = {n: replace(knee_tissues["cartilage"], t2=(float(n.rsplit(" ", 1)[1]),)*2) for n in {layer.tissue for layer in now.layers} if "cartilage " in n}
     return scene.seen(scanner.acquire(now.layers, now.size, rng, thin=now.thin, table={**knee_tissues, **own}))
 
 def t2_build(person, side, severities, size): return build(person, side, severities, size, degenerated=True)
