@@ -84,8 +84,8 @@ def person(rng:np.random.Generator)->dict:
     diagnosis = str(rng.choice(diagnoses, p=(.25, .3, .25, .2)))
     age = float(np.clip(n({"healthy": 52, "knee osteoarthritis": 63, "myositis": 53, "dystrophy": 41}[diagnosis], 10), 20, 85)); bmi = float(np.clip(n(28.5 if diagnosis == "knee osteoarthritis" else 26, 4), 17, 42))
     activity = float(np.clip(rng.beta(2.2, 2.), .12, 1)); years = float(np.clip(rng.gamma(2., 2.2 if diagnosis == "myositis" else 5.), .2, 25))
-    wasting = float(np.clip(n(.045, .035), 0, .14)) if diagnosis == "knee osteoarthritis" else 0.
-    worse = 1/(1+math.exp(-(-2.1 + 26*wasting + .05*(bmi-28)))) if diagnosis == "knee osteoarthritis" else .01
+    wasting = float(np.clip(n(.016, .013), 0, .06)) if diagnosis == "knee osteoarthritis" else 0.
+    worse = 1/(1+math.exp(-(-2.3 + 75*wasting + .05*(bmi-28)))) if diagnosis == "knee osteoarthritis" else .01
     outcome = bool(rng.random() < worse); inflamed = diagnosis == "myositis"
     ck = math.exp(n(4.7, .35) + (2.6*activity if inflamed else .9 if diagnosis == "dystrophy" else 0))
     weak = 80 - (20*activity + .8*min(years, 12) if inflamed else 1.7*years if diagnosis == "dystrophy" else 2) + n(0, 2.5)
@@ -176,7 +176,7 @@ def build(person:dict, side:str, severities:dict, size:tuple, by_t2:bool=False)-
         wet = body.severity("oedema", m)
         body.add(part, room, f"muscle {muscle_t2(severities, m):.2f}" if by_t2 else "muscle", m)
         if wet and not by_t2: body.add(part, (.2+.45*wet)*room*_filled(places[part] + .03*d, room, min(1., 1.1*wet), 1.5), "oedema")
-        body.add(part, room*((p["streaks"]*veins[part]).clamp(0, .7)*((d-.6)/2).clamp(0, 1) + .05*(1+fibres[part]).clamp(0, 2.5)), "fat")
+        body.add(part, room*((p["streaks"]*veins[part]).clamp(0, .7)*((d-.6)/2).clamp(0, 1) + .03*(1+fibres[part]).clamp(0, 2.5)), "fat")
         if fat := body.severity("fat_replacement", m): body.add(part, .97*room*_filled(holes[part] + .03*d, room, min(1., fat/.97), 1.5), "fat")   # moth-eaten: many small places that flow together
     bx, by, r = _femur; r *= p["bone"]; bone = torch.hypot(x-bx, y-by) - r*(1+.03*torch.cos(2*torch.atan2(y-by, x-bx))) + .25*body.texture(9., 11)
     body.add(all_, body.share(bone-.5)*.7, "ligament")
