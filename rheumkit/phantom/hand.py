@@ -7,12 +7,13 @@ __all__ = ['tubular_bones', 'joint_space_mm', 'usual_pose', 'luxation', 'joint_o
            'osteopenia_sites', 'osteoarthritis_sites', 'subluxation_sites', 'ankylosis_sites', 'bites_begin',
            'largest_bite', 'spurs_begin', 'largest_spur', 'structure_names', 'lesion_names', 'bone_in_marrow',
            'field_mm', 'diagnoses', 'ratingen_sites', 'hand_scanners', 'hand', 'hand_radiograph', 'Tube',
-           'polygon_distance', 'Block', 'average_person', 'skeleton', 'joint_centres', 'flesh', 'Frame', 'bone_paths',
-           'bite_sizes', 'spur_sizes', 'Limb', 'HandScene', 'healthy_paths', 'with_lesions', 'slab', 'skin_distance',
-           'hand_path', 'lesion_changes', 'hand_person', 'hand_pose', 'hand_disease', 'erosion_score',
-           'narrowing_score', 'subluxation_score', 'ankylosis_score', 'destroyed_share', 'ratingen_score',
-           'osteophyte_score', 'joint_grade', 'hand_scores', 'hand_image', 'lesion_amounts', 'hand_truth', 'hand_scene',
-           'closeup', 'joint_crops', 'joint_pixels', 'boxes', 'lesion_boxes']
+           'polygon_distance', 'Block', 'average_person', 'digit', 'skeleton', 'joint_centres', 'flesh', 'round_sticks',
+           'Frame', 'bone_paths', 'bite_sizes', 'advanced', 'plate_gone', 'spur_sizes', 'tube_bridge', 'Limb',
+           'HandScene', 'healthy_paths', 'with_lesions', 'slab', 'skin_distance', 'hand_path', 'lesion_changes',
+           'hand_person', 'hand_pose', 'hand_disease', 'erosion_score', 'narrowing_score', 'subluxation_score',
+           'ankylosis_score', 'destroyed_share', 'ratingen_score', 'osteophyte_score', 'joint_grade', 'hand_scores',
+           'hand_image', 'lesion_amounts', 'hand_truth', 'hand_scene', 'closeup', 'joint_crops', 'joint_pixels',
+           'boxes', 'lesion_boxes']
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-004
 import math, zlib
@@ -235,26 +236,34 @@ def average_person()->dict:
 
 luxation = {"overlap": 4.2, "aside": .46, "mcp": 21., "pip": 15.}  # at severity 1: mm by which the bones overlap, share of the width by which they part, degrees by which the finger turns
 
+def digit(person:dict, names:tuple, origin,   # Bones from the root to the tip, e.g. ("mc2", "pp2", "mp2", "dp2"); middle of the first base (x, y), mm
+          angles:tuple, table:dict, spaces:dict,  # Their directions; their measures as in `tubular_bones`; joint spaces in mm
+          joints:dict, sockets:dict,              # Bone -> the joint at its head; first two letters of a bone -> depth of its socket over its width
+          away:dict, drift,                       # Joint -> 0..1 dislocated; drift(joint) -> (side to which it goes, degrees)
+          **more,                                 # Further fields of `Tube`: functions of the bone's name
+         )->dict:                                 # Name -> Tube
+    "One finger or toe: bones strung joint by joint, each turning about the head of the one before."
+    size, wide, out, turned, origin = person["size"], person["size"]*person["width"], {}, 0., np.array(origin)*person["size"]
+    for name, following, angle, nxt in zip(names, (*names[1:], None), angles, (*angles[1:], 0.)):
+        length, base, waist, head, flat, cortex = table[name]
+        bone = out[name] = Tube(name, tuple(origin), angle+turned, length*size*person["bone"].get(name, 1.), base*wide, waist*wide, head*wide, flat, cortex*wide*person["cortex"],
+                                ridge=0. if name == names[0] or name[:2] == "pp" else .05*base*wide, density=person["density"], **{k: f(name) for k, f in more.items()})
+        if following:
+            joint = joints[name]; slipped = away.get(joint, 0.); way, degrees = drift(joint); turned += way*degrees*slipped
+            a = math.radians(nxt+turned); gap = bone.radius + spaces[joint]*person["joint_space"] - sockets[following[:2]]*table[following][1]*wide
+            origin = np.array(bone.at(way*luxation["aside"]*bone.head*slipped, bone.length-bone.radius)) + (gap-luxation["overlap"]*size*slipped)*np.array([math.sin(a), -math.cos(a)])
+    return out
+
 def skeleton(person:dict, pose:dict=usual_pose,
              away:dict|None=None,  # Joint -> 0..1: how far it is dislocated; whatever is distal of it moves along
             )->dict:               # Name -> Tube or Block
     "All bones of a right hand, seen from behind, in mm around the base of the third metacarpal."
-    size, wide, bones, away = person["size"], person["size"]*person["width"], {}, away or {}
+    size, wide, bones = person["size"], person["size"]*person["width"], {}
     for finger in range(1, 6):
-        parts = ("mc", "pp", "mp", "dp") if finger > 1 else ("mc", "pp", "dp"); turned = pose["turn"]
-        origin = np.array(_base_at[f"mc{finger}"])*size
-        for part, following in zip(parts, parts[1:]+(None,)):
-            name = f"{part}{finger}"; length, base, waist, head, flat, cortex = tubular_bones[name]
-            socket = 1.6 if name == "mc2" else _socket[part]*base*wide
-            bone = Tube(name, tuple(origin), pose[part][finger-1]+turned, length*size*person["bone"].get(name, 1.), base*wide, waist*wide, head*wide, flat, cortex*wide*person["cortex"],
-                        roll=pose["roll"][finger-1]*(1 if part != "mc" or finger == 1 else .5), socket=socket, ridge=0. if part in ("mc", "pp") else .05*base*wide,
-                        slope={"mc2": -.10, "mc3": .14, "mc4": .06, "mc5": .08}.get(name, 0.), density=person["density"])
-            bones[name] = bone
-            if following:
-                nxt = f"{following}{finger}"; joint = joint_of[name]
-                out = away.get(joint, 0.); way = _drifts.get(joint, 1); turned += way*luxation.get(joint[:3], 16.)*out
-                a = math.radians(pose[following][finger-1]+turned); gap = bone.radius + joint_space_mm[joint]*person["joint_space"] - _socket[following]*tubular_bones[nxt][1]*wide
-                origin = np.array(bone.at(way*luxation["aside"]*bone.head*out, bone.length-bone.radius)) + (gap-luxation["overlap"]*size*out)*np.array([math.sin(a), -math.cos(a)])
+        parts = ("mc", "pp", "mp", "dp") if finger > 1 else ("mc", "pp", "dp")
+        bones.update(digit(person, tuple(f"{p}{finger}" for p in parts), _base_at[f"mc{finger}"], tuple(pose[p][finger-1]+pose["turn"] for p in parts), tubular_bones, joint_space_mm, joint_of, _socket,
+                           away or {}, lambda joint: (_drifts.get(joint, 1), luxation.get(joint[:3], 15.)), roll=lambda n: pose["roll"][finger-1]*(1 if n[:2] != "mc" or finger == 1 else .5),
+                           socket=lambda n: 1.6 if n == "mc2" else _socket[n[:2]]*tubular_bones[n][1]*wide, slope=lambda n: {"mc2": -.10, "mc3": .14, "mc4": .06, "mc5": .08}.get(n, 0.)))
     grown = {"trapezium": 1.08, "trapezoid": 1.08, "triquetrum": 1.08, "pisiform": 1.08, "lunate": 1.04}
     for name, (parent, half, points) in _outlines().items():
         p = points*.97; m = _outlines()[parent][2].mean(0)*.97; forearm = parent in ("radius", "ulna")
@@ -323,6 +332,13 @@ def flesh(bones:dict,      # From `skeleton`
     stick(cap, (r0+u0)/2, 22, 20, 16, 17); stick(bones["scaphoid"].outline.mean(0)+(2, 0), r0, 13, 12, 15, 16); stick(bones["triquetrum"].outline.mean(0), u0, 14, 10.5, 14,
             16); stick(mc5.at(0, 0), u0, 13, 10.5, 14, 16)
     stick(r0, r1, 12, 16, 17, 22); stick(u0, u1, 10.5, 14, 16, 21); stick((r0+u0)/2, (r1+u1)/2, 20, 22, 17.5, 23)
+    return round_sticks(sticks, x, y, k)
+
+def round_sticks(sticks:list,        # (x0, y0, x1, y1, radius at both ends, half depth at both ends), mm
+                 x:Tensor, y:Tensor, # Points in mm, any equal shape
+                 k:float=1.,         # Factor for radii and depths
+                )->tuple:            # Signed distance of the outline and half depth there, in mm
+    "Rounded sticks in a plane that flow into each other."
     s = torch.tensor(np.array(sticks, float), dtype=torch.float32)
     shape = x.shape; x, y = x.reshape(-1, 1), y.reshape(-1, 1)
     dx, dy = s[:, 2]-s[:, 0], s[:, 3]-s[:, 1]
@@ -417,8 +433,8 @@ def _bites(bones, spots, severity, order):
             v = bone.length-1.12*bone.radius if where == "head" and bone.kind == "mc" else bone.length-.75*bone.radius if where == "head" else .035*bone.length
             wide = bone.head if where == "head" else bone.base
             edge = float(bone.profile[0, int(v/bone.length*127)])*which
-            x, y = bone.at(edge, v if which else .3); (ex, ey) = bone.along
-            inward = (which*ey, -which*ex) if which else (ex, ey)
+            x, y = bone.at(edge, v if which else .3 if where == "base" else bone.length-.3); (ex, ey) = bone.along
+            inward = (which*ey, -which*ex) if which else (ex, ey) if where == "base" else (-ex, -ey)
         else:
             wide = which; d = np.array(where, float); d /= np.linalg.norm(d)
             near = bone.outline[bone.outline[:, 1] < bone.outline[:, 1].min()+14] if bone.shaft else bone.outline
@@ -429,14 +445,17 @@ def _bites(bones, spots, severity, order):
 _beyond = {**{f"mcp{f}": f"pp{f}" for f in range(1, 6)}, **{f"pip{f}": f"mp{f}" for f in range(2, 6)}, **{f"dip{f}": f"dp{f}" for f in range(2, 6)}, "ip1": "dp1", "cmc1": "mc1",
            **{f"cmc{f}": f"mc{f}" for f in range(3, 6)}}  # the bone beyond a joint
 
+def advanced(b:Tube, gap:float, fused:float)->tuple:  # Returns the moved bone, and the box (x0, y0, x1, y1) that contains the change
+    "The base of a tube, moved `gap` mm into the joint space; `fused` 0..1: its plate has gone."
+    m = b.base/2 + 1; x, y = zip(*[b.at(s, v) for s in (-m, m) for v in (-3., 5.5)])
+    return replace(b, advance=gap + .4*fused, fused=fused), (min(x), min(y), max(x), max(y))
+
+def plate_gone(severity): return min(max((severity-.9)/.1, 0), 1)
+
 def _narrowed(bones, site, severity):
     "The bone whose surface moves into the joint space, as (name, moved bone, box that contains the change)."
-    gap = joint_space_mm[site]*severity; fused = min(max((severity-.9)/.1, 0), 1)
-    tube = _beyond.get(site)
-    if tube:
-        b = bones[tube]; m = b.base/2 + 1; corners = [b.at(s, v) for s in (-m, m) for v in (-3., 5.5)]
-        x, y = zip(*corners)
-        return tube, replace(b, advance=gap + .4*fused, fused=fused), (min(x), min(y), max(x), max(y))
+    gap = joint_space_mm[site]*severity
+    if site in _beyond: return _beyond[site], *advanced(bones[_beyond[site]], gap, plate_gone(severity))
     name, towards, rx, ry = {"trapezium_scaphoid": ("scaphoid", ("trapezium", "trapezoid"), 8.5, 6.), "capitate_scaphoid_lunate": ("capitate", ("lunate", "scaphoid"), 9., 8.),
                              "radiocarpal": ("radius", ("scaphoid", "lunate"), 19., 9.)}[site]
     b = bones[name]; to = np.mean([bones[t].outline.mean(0) for t in towards], 0)
@@ -484,11 +503,13 @@ def _spur_paths(spurs, whole, frame):
 
 _spur_spots = {**_spots, "cmc1": (("trapezium", (-1., -.5), 12), ("trapezium", (-.9, .8), 10), ("mc1", "base", -1), ("mc1", "base", 1))}
 
+def tube_bridge(b:Tube, gap:float)->tuple:  # The bone beyond the joint; joint space in mm
+    "Where the joint at the base of a tube would fuse: middle (x, y), direction across it, half extent along that and sideways, half depth along the ray, in mm."
+    return b.at(0, .5*b.socket-gap/2), b.along, gap/2 + 1.5, .46*b.base, .46*b.base*b.flat
+
 def _bridge(bones, site):
     "Where a joint would fuse: middle (x, y), direction across it, half extent along that and sideways, half depth along the ray, in mm."
-    if site in _beyond:
-        b = bones[_beyond[site]]; gap = joint_space_mm[site]; deep = b.base/2*b.flat
-        return b.at(0, .5*b.socket-gap/2), b.along, gap/2 + 1.5, .46*b.base, .92*deep
+    if site in _beyond: return tube_bridge(bones[_beyond[site]], joint_space_mm[site])
     name, moved, _ = _narrowed(bones, site, .5); x, y, rx, ry, _ = moved.bumps[0]
     return (x, y), (0., 1.), .62*ry, .72*rx, .75*bones[name].half
 
