@@ -170,7 +170,7 @@ def person(rng)->dict:
     pain = {"threshold": float(rng.normal()), "burden": burden}
     return {**build, "seed": int(rng.integers(2**31)), "sex": sex, "age": age, "burden": burden,
             "fat": float(np.clip(5 + .95*(bmi-19)+rng.normal(0, 3.), 4, 36)*(1.2 if sex == "F" else .9)), "belly": float(np.clip(72 + 3.2*(bmi-22) + rng.normal(0, 7), 60, 140)),
-            "canal": float(np.clip(rng.normal(14.6, 1.5), 10.5, 18.5)), "conus": float(rng.normal(0., 12.)), "red": float(np.clip(rng.normal(.52-.0035*(age-20), .10), .08, .7)),
+            "canal": float(np.clip(rng.normal(14.6, 1.5), 10.5, 18.5)), "conus": float(rng.normal(0., 12.)), "red": float(np.clip(rng.normal(.46-.0035*(age-20), .10), .06, .65)),
             "patchy": float(rng.uniform(.3, 1.)), "streaks": float(np.clip(.1+.011*(age-20)+.01*(bmi-25)+rng.normal(0, .12), .05, 1.1)), "water": float(np.clip(rng.normal(1.02-.003*(age-20), .07), .6, 1.)),
             "epidural": float(np.clip(rng.normal(1., .3), .3, 2.)), "kidney": float(rng.normal(0, 12)), "gut": float(rng.uniform(.2, 1.)), "bladder": float(rng.uniform(0, 1)),
             "columns": {"body_mass_index": round(bmi, 1), "heavy_work": heavy, "listhesis_mm": round(max([0., *build["slip"].values()]), 1), "diagnosis": "degenerative disc disease" if burden > .35 else "back pain",
@@ -194,7 +194,7 @@ def disease(person:dict, side:str, visit:int, rng)->dict:
         late_here = lone["oedema"][d]
         out["oedema"][d] = float(np.clip(.15 + .8*size["oedema"][d] - .1*visit*(size["oedema"][d] < .4), 0, 1)) if late_here < .30*late else 0.
         out["fatty"][d] = float(np.clip(.12 + .75*size["fatty"][d] + .03*visit, 0, 1)) if .30*late <= late_here < .85*late else 0.
-    return {**out, "pose": {"z": float(off.normal(0, 3.)), "shift": (float(off.normal(0, 11)), float(off.normal(0, 12)), float(off.normal(0, 2.2))), "left": float(off.uniform(0, .24)), "right": float(off.uniform(.72, 1.)),
+    return {**out, "pose": {"z": float(off.normal(0, 3.)), "shift": (float(off.normal(0, 11)), float(off.normal(0, 12)), float(off.normal(0, 2.2))), "left": float(off.uniform(0, .24)), "right": float(off.uniform(.80, 1.)),
                             "band": float(max(0., off.uniform(-.6, .93))), "place": float(off.normal(0, 9)), "sharp": float(off.uniform(8, 30))}}
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-013
@@ -205,8 +205,8 @@ def image(scene, scanner, rng=None)->Tensor:  # (2, slices, rows, columns) or (2
     "The MRI of a scene; `rng` None for no noise."
     return scene.seen(scanner.acquire(scene.now.layers, scene.now.size, rng, thin=scene.now.thin, table=disc_tissues))
 
-field = (53., 320., 320.)   # mm: 12 slices of 4.4; a picture of 320 mm, as the median lumbar MRI of SPIDER
-_origin = (-10., -20.)      # L3 lies a little in front of and above the middle
+field = (53., 300., 300.)   # mm: 12 slices of 4.4; a picture in which the step from one vertebra to the next is 0.11 to 0.12 of its height, as in SPIDER
+_origin = (-18., -19.)      # L3 lies a little in front of and above the middle
 
 def _curve(y, x, low=-230., high=230.):
     "x as a smooth function of y through given points: a function of tensors."
