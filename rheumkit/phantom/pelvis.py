@@ -97,7 +97,7 @@ class Hip:
         normal, depth = self.rim
         def cut(x, y, z): return x*normal[0] + y*normal[1] + z*normal[2] - depth   # positive outside of the opening
         shell = Solid(lambda x, y, z: torch.maximum((x*x + y*y + z*z).sqrt() - R - 7.*k, cut(x, y, z)-.5), (-R-8*k,)*3, (R+8*k,)*3)
-        ilium = loft(_at(-9*k, -8*k, 0), _at(-6*k-.6*w, -92*k, -4*k), (0, .2, .32, .45, .6, .8, 1), [(22*k), (25.*k), (24.5*k+w), (25.5*k+w), (29*k+w), (39*k), (48*k)], (20*k, 20*k, 17*k, 13*k, 9.5*k, 6.5*k, 5.5*k),
+        ilium = loft(_at(-9*k, -8*k, 0), _at(-6*k-.6*w, -92*k, -4*k), (0, .2, .32, .45, .6, .8, 1), [22*k, 25.*k, (24.5*k+w), (25.5*k+w), (29*k+w), (39*k), (48*k)], (20*k, 20*k, 17*k, 13*k, 9.5*k, 6.5*k, 5.5*k),
                      offset=[0, 1.5*k, 2.5*k, 2.*k, 0*k, -1*k, -4*k], exponent=2.6, rounding=6.)
         brim = round_cone(_at(-24*k, -12*k, -2*k), _at(-42*k, -62*k, -24*k), 9*k, 11*k)
         front = round_cone(_at(-19*k, 5*k, 15*k), _at(-62*k, (17+q)*k, 30*k), 12.5*k, 7.5*k)
@@ -560,10 +560,11 @@ _grounds = {}   # the last few pelves: lesions change only what is added to them
 def sij_ray_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     "What a ray through the middle of the pelvis passes, mm (rows, columns), and the structures it meets."
     s = person["shape"]; pose = severities.get("pose", {}); key = repr((s, pose, size, person.get("bowel"), person.get("columns")))
-    if key not in _grounds:
-        while len(_grounds) > 2: _grounds.pop(next(iter(_grounds)))
-        _grounds[key] = _sij_ground(person, pose, size)
-    ground = _grounds[key]; grid, back, x, y, bone = (ground[n] for n in ("grid", "back", "x", "y", "bone"))
+    ground = _grounds.get(key)
+    if ground is None:
+        if len(_grounds) > 2: _grounds.clear()
+        ground = _grounds[key] = _sij_ground(person, pose, size)   # the same whichever thread comes first
+    grid, back, x, y, bone = (ground[n] for n in ("grid", "back", "x", "y", "bone"))
     h, w = size; k = s["size"]; seed = s["grain"]; si = Sacroiliac(person); depth = grid.size[0]
     lesion = {f"{kind} {g}": float((severities.get(kind) or {}).get(g, 0.)) for kind in sij_ray_lesions for g in "RL"}
     # lesions: amounts in space, added up along the ray

@@ -44,7 +44,7 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
     body.add(everywhere, torch.ones(body.grid.size), "fat")
     body.add(everywhere, (.05+.05*streak+.03*fine).clamp(0, .3), "ligament")
     # muscles
-    front, thick = si.ala_front(v), 17.
+    front = si.ala_front(v)
     flare = .62*(w-front-1).clamp(0, 60) + .25*(w-18).clamp(0, 60)
     flesh = [torch.ones(body.grid.size)]
     def muscle(d): flesh[0] = flesh[0]*(1-soft(d + .7 + 1.3*streak))   # what is not muscle
@@ -118,7 +118,6 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
     body.add(everywhere, cartilage, "cartilage", "joint space")
     body.add(everywhere, .25*cartilage*(u.abs() < .5), "fluid")
     # lesions: fat, sclerosis, oedema, enthesitis, erosion
-    joint = si.cartilaginous(v, w)
     halves = {h: everywhere[:2] + (_columns(body, h),) for h in "RL"}
     def inner(t, h): return t[..., halves[h][2]] if t.shape[-1] > 1 else t
     along = {}
@@ -181,7 +180,7 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
 
 def _half(x, sign): return (.5 + sign*x/1.5).clamp(0, 1)
 def _columns(body, h):
-    n = body.grid.size[2]; axis = body.grid.axis(2)
+    axis = body.grid.axis(2)
     there = torch.nonzero(axis < 4.) if h == "R" else torch.nonzero(axis > -4.)
     return slice(int(there.min()), int(there.max())+1)
 
