@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from rheumkit.phantom.knee_mri import build, fitted_t2, knee_mri, knee_mri_t2, plate_map, plates, structures
+from rheumkit.phantom.knee_mri import fitted_t2, knee_mri, knee_mri_t2, plate_map, plates, structures
 from rheumkit.phantom.recipes import simulate
 
 

@@ -120,7 +120,7 @@ def _lesions(x:dict, person:dict, own:np.random.Generator)->dict:
     loss["trochlea"], loss["patella"] = _bounded(.6*front + .6*early[4], .95), _bounded(.75*front + .8*early[5], .95)
     def marrow(i, where): return _bounded((feels["marrow"]*(.55*loss[where]**.8 + .16*max(c[11+i], 0)) - .05) * (u[i] < .35+.6*loss[where]))
     bml = {p: marrow(i, p) for i, p in enumerate(plates)}
-    tear = {h: _bounded((.55*narrow[h.split()[0]] + (.38 if h == "medial posterior" else .1) * (.5+c[18+i]) + feels["menisci"] + .1*(person["age"]-60)/10 - .1)) for i, h in enumerate(horns)}
+    tear = {h: _bounded(.55*narrow[h.split()[0]] + (.38 if h == "medial posterior" else .1) * (.5+c[18+i]) + feels["menisci"] + .1*(person["age"]-60)/10 - .1) for i, h in enumerate(horns)}
     out = {s: _bounded(.75*narrow[s] + .3*tear[f"{s} posterior"] + .1*c[23+i] - .12) for i, s in enumerate(compartments)}
     return {"cartilage_loss": {p: loss[p] for p in plates}, "bone_marrow_lesion": bml, "meniscal_tear": tear, "meniscal_extrusion": out,
             "effusion": _bounded(feels["inflammation"]*(.12 + .34*max(loss.values()) + .12*max(c[26], 0)) - .08),
@@ -497,7 +497,7 @@ def _scanner(name, centre, field, te, tr, te2, noise, **more):
     return MRIScanner(name, centre, field=field, sequences=(Sequence("PD", tr, te), Sequence("PD fat-suppressed", tr+600, te2, suppress=more.pop("suppress"))), noise=noise, **more)
 
 scanners = {s.name: s for s in (
-    _scanner("Aster 3T", "North", 3., 26., 2300., 34., (.012, .010), suppress=.95, acquired=(1., .95), bias=.35, towards=(0., -.1, -.35), shift=.5, leak=.08),
+    _scanner("Aster 3T", "North", 3., 26., 2300., 34., (.012, .010), suppress=.95, acquired=(1., .95), bias=.35, towards=(0., -.1, -.35), shift=.5),
     _scanner("Borea 1.5T", "South", 1.5, 30., 2000., 42., (.024, .020), suppress=.88, acquired=(.8, .85), bias=.25, towards=(0., .2, .3), shift=1.2, leak=.3, gain=(1.25, 1.25)))}
 
 _kept = dict(modality="MR", body_part="KNEE", view="SAGITTAL", structures=structures, person=person, disease=disease)

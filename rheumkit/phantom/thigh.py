@@ -89,10 +89,11 @@ def person(rng:np.random.Generator)->dict:
     outcome = bool(rng.random() < worse); inflamed = diagnosis == "myositis"
     ck = math.exp(n(4.7, .35) + (2.6*activity if inflamed else .9 if diagnosis == "dystrophy" else 0))
     weak = 80 - (20*activity + .8*min(years, 12) if inflamed else 1.7*years if diagnosis == "dystrophy" else 2) + n(0, 2.5)
-    return {"seed": int(rng.integers(2**31)), "sex": "F" if female else "M", "age": round(age), "diagnosis": diagnosis, "activity": activity, "years": years, "wasting": wasting, "pattern": {m: float(n(0, .16)) for m in muscles},
+    who = {"seed": int(rng.integers(2**31)), "sex": "F" if female else "M", "age": round(age), "diagnosis": diagnosis, "activity": activity, "years": years, "wasting": wasting, "pattern": {m: float(n(0, .16)) for m in muscles},
             "columns": {"body_mass_index": round(bmi, 1), "diagnosis": diagnosis, "disease_years": round(years, 1) if diagnosis in ("myositis", "dystrophy") else 0., "creatine_kinase_u_l": round(ck), "manual_muscle_test_80": int(np.clip(round(weak), 20, 80)), "knee_oa_worsens_4_years": int(outcome)},
             "girth": float(np.clip((.93 if female else 1.04)*math.exp(n(0, .04)), .82, 1.14)), "sizes": {m: float(np.exp(n(0, .05))) for m in muscles}, "outline": (float(n(0, 1.5)), float(n(0, 1.5))), "gap": float(np.clip(n(.5, .15)+.006*(age-50), .25, 1.3)), "bone": float(np.exp(n(0, .05))),
             "cortex": float(np.clip(n(5.6, .6), 4.2, 7.5)), "fat": float(np.clip((10 if female else 5) + .75*(bmi-25) + n(0, 2), 3.5, 24)), "streaks": float(np.clip(.12 + .006*(age-40) + .01*(bmi-25) + n(0, .05), .04, .6)), "t2": float(n(_muscle_t2, .7))}
+    return {**who, "areas": healthy_areas(who)}
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-009
 def _bounded(v): return float(np.clip(v, 0, 1))
@@ -116,7 +117,7 @@ def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
             oedema[m] = _bounded(.9*fat[m]*(1-fat[m]) + .35*shift - .06)
         elif who == "knee osteoarthritis" and m in groups["quadriceps"]: small[m] = _bounded(small[m] + .12 + person["wasting"]*visit/atrophy_share + .1*max(shift, 0))
     if who == "myositis": fascia = _bounded(active*math.exp(-.35*visit)*(.7+2*person["pattern"]["rectus femoris"]) - .15)
-    return {"oedema": oedema, "fat_replacement": fat, "atrophy": small, "fascial_oedema": fascia, "area_mm2": healthy_areas(person), "t2_ms": person["t2"],
+    return {"oedema": oedema, "fat_replacement": fat, "atrophy": small, "fascial_oedema": fascia, "area_mm2": person["areas"], "t2_ms": person["t2"],
             "pose": {"z": float(lie.normal(0, 5)), "shift": (float(lie.normal(0, 3)), float(lie.normal(0, 3)), 0.)}}
 
 _step = 1.2
