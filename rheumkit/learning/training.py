@@ -14,7 +14,8 @@ from ..core.settings import settings
 from .network import small_network, small_unet
 
 # %% auto #0
-__all__ = ['Aim', 'guess_task', 'Batches', 'Augment', 'Scaled', 'loss_for', 'learner', 'fit', 'predictions', 'segment']
+__all__ = ['Aim', 'guess_task', 'Batches', 'Augment', 'Scaled', 'soft_grades', 'loss_for', 'learner', 'fit', 'predictions',
+           'segment']
 
 # %% ../../nbs/3_learning/02_training.ipynb #02-training-012
 @dataclass
@@ -135,7 +136,7 @@ class Augment:
         if dims == 3: theta[:, 2, 2] = 1.
         grid = F.affine_grid(theta, (n, 1, *x.shape[2:]), align_corners=False)
         x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
-        if self.spatial:
+        if self.spatial and y is not None:
             maps = (y[:, None] if self.spatial == 1 else y).to(x.dtype)
             maps = F.grid_sample(maps, grid, mode="nearest", padding_mode="border", align_corners=False).to(y.dtype)
             y = maps[:, 0] if self.spatial == 1 else maps
@@ -168,12 +169,20 @@ class Scaled(nn.Module):
         return y[:, 0] if self.squeeze else y
 
 # %% ../../nbs/3_learning/02_training.ipynb #02-training-022
+def soft_grades(target:Tensor,       # Grades 0, 1, 2, … (N,)
+                grades:int,          # How many there are
+                sharpness:float=2.,  # How fast the share falls with the distance from the target; large: all on the target
+               )->Tensor:            # (N, grades), each row adds up to 1
+    "Shares of the target's grade and its neighbours: softmax of minus the distance (Diaz and Marathe 2019, doi 10.1109/CVPR.2019.00487)."
+    return (-sharpness * (torch.arange(grades, device=target.device) - target[:, None]).abs()).softmax(1)
+
 def loss_for(aim:Aim,             # What is asked
              spread:float=1.,     # Regression: standard deviation of the training targets
             ):                    # Function of (output, target) → number
-    "Cross-entropy for classes and grades, a Huber loss in standard deviations for numbers, Dice + cross-entropy (MONAI) for masks."
+    "Cross-entropy for classes, with `soft_grades` for grades, a Huber loss in standard deviations for numbers, Dice + cross-entropy (MONAI) for masks."
     if aim.task == "regress": return lambda output, target: F.smooth_l1_loss(output / spread, target / spread)
-    if aim.task != "segment": return nn.CrossEntropyLoss()
+    if aim.task == "classify": return nn.CrossEntropyLoss()
+    if aim.task == "grade": return lambda output, target: F.cross_entropy(output, soft_grades(target, output.shape[1]))
     from monai.losses import DiceLoss
     if aim.several:
         dice = DiceLoss(sigmoid=True)
@@ -239,7 +248,7 @@ def _fastai():
     class Averaged(Callback):
         "Keep a running average of the weights and end with it, normalisation measured anew on training images: single steps wobble, their average does not."
         order = 70
-        def __init__(self, decay, images): self.decay, self.images = decay, images
+        def __init__(self, decay, images, augment): self.decay, self.images, self.augment = decay, images, augment
         def before_fit(self):
             self.average, self.current = [p.detach().clone() for p in self.learn.model.parameters()], None
             self.steps = self.n_epoch * len(self.dls.train)
@@ -256,7 +265,11 @@ def _fastai():
         def use_average(self):
             with torch.no_grad():
                 for p, average in zip(self.learn.model.parameters(), self.average): p.copy_(average)
-            measure_normalisation(self.learn.model, self.images)
+            measure_normalisation(self.learn.model, self.as_trained())
+        def as_trained(self):
+            "Images as training shows them: turned and shifted ones have other means and variances."
+            if not self.augment: return self.images
+            return self.augment(self.images, None, torch.Generator().manual_seed(self.learn.seed))[0]
 
     return SimpleNamespace(Learner=Learner, DataLoaders=DataLoaders, OptimWrapper=OptimWrapper, Repeatable=Repeatable,
                            SkipValidation=SkipValidation, Averaged=Averaged)
@@ -304,7 +317,8 @@ def learner(splits,               # Object with .train and .valid, both cohorts;
     kit = _fastai()
     batches = [Batches(x, y, min(batch, len(x)), True, augment or None, seed, device)]
     batches.append(Batches(_images(valid, aim), _targets(valid, aim), 2 * batch, device=device) if valid is not None else Batches(x[:1], y[:1], 1, device=device))
-    callbacks = [kit.Repeatable()] + ([kit.Averaged(0.99, x[torch.linspace(0, len(x) - 1, min(len(x), 512)).long()])] if average else []) + [kit.SkipValidation()] * (valid is None)
+    some = x[torch.linspace(0, len(x) - 1, min(len(x), 512)).long()]
+    callbacks = [kit.Repeatable()] + ([kit.Averaged(0.99, some, augment)] if average else []) + [kit.SkipValidation()] * (valid is None)
     learn = kit.Learner(kit.DataLoaders(*batches, device=device), model, loss_func=loss or loss_for(aim, target_sd), wd=0.05, cbs=callbacks,
                         opt_func=lambda params, **kw: kit.OptimWrapper(params, torch.optim.AdamW, **kw), metrics=_metrics(aim) if valid is not None else None)
     learn.aim, learn.seed = aim, seed
@@ -313,7 +327,7 @@ def learner(splits,               # Object with .train and .valid, both cohorts;
 # %% ../../nbs/3_learning/02_training.ipynb #02-training-026
 def fit(learn,                    # Learner
         epochs:int=10,            # Times through all training images
-        lr:float=3e-3,            # Largest learning rate: it rises to this and falls again (one cycle)
+        lr:float=1e-2,            # Largest learning rate: it rises to this and falls again (one cycle)
        ):                         # The same learner, trained
     "Train with AdamW on one cycle of the learning rate."
     learn.fit_one_cycle(epochs, lr)

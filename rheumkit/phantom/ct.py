@@ -135,7 +135,7 @@ def ct_image(scene:Scene, scanner, rng=None)->Tensor:  # (1, slices, rows, colum
     if scanner.edge: out = out + scanner.edge*(out-kernel_blur(out, 1.6*scanner.blur_mm, step))
     if scanner.hardening: out = out + _bands(scene.healthy, scanner)*((out+1000)/1000).clamp(0, 1)
     if rng is not None: out = out + scanner.noise_hu*ramp_noise(body.size, step, scanner.blur_mm, rng)
-    return scene.seen((out + scanner.offset).clamp(-1024., 3071.)[None])
+    return scene.seen((out + scanner.offset).clamp(-1024., 8191.)[None])
 
 # %% ../../nbs/2_phantom/11_ct.ipynb #11-ct-014
 def rods(body:Body,

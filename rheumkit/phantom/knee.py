@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['field_mm', 'sites', 'lesion_names', 'osteophyte_mm', 'spiking_mm', 'attrition_mm', 'narrowing_begins',
            'osteophyte_begins', 'knee_scanners', 'structure_names', 'knee_radiograph', 'average_knee', 'knee_person',
-           'healthy_knee', 'knee_disease', 'knee_scores', 'Knee', 'rays', 'bone_paths', 'grain', 'spongy_bone', 'flesh',
-           'KneeScene', 'knee_scene', 'knee_image', 'exposed', 'lesion_maps', 'knee_labels', 'KneeTruth', 'knee_truth',
-           'knee_spacing']
+           'knee_outcomes', 'healthy_knee', 'knee_disease', 'knee_scores', 'Knee', 'rays', 'bone_paths', 'grain',
+           'spongy_bone', 'flesh', 'KneeScene', 'knee_scene', 'knee_image', 'exposed', 'lesion_maps', 'knee_labels',
+           'KneeTruth', 'knee_truth', 'knee_spacing']
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-002
 import math
@@ -46,14 +46,21 @@ def knee_person(rng:np.random.Generator)->dict:
     n = rng.normal
     female = rng.random() < .58
     age, bmi = float(np.clip(n(61, 9), 40, 85)), float(np.clip(n(28.5, 4.8), 18, 45))
-    return {"sex": "F" if female else "M", "age": round(age), "columns": {"body_mass_index": round(bmi, 1)},
+    who = {"sex": "F" if female else "M", "age": round(age), "columns": {"body_mass_index": round(bmi, 1)},
             "burden": n(.05*(age-61)/9 + .3*(bmi-28.5)/4.8 + (.12 if female else -.12), .9), "size": (.965 if female else 1.08)*float(np.exp(n(0, .05))),
             "condyle": n(0, 1.1), "notch": n(7.8, 1.), "roof": n(21, 2.5), "trochlea": n(13.2, 1.5), "spines": (n(8.2, 1.1), n(6.8, 1.1)), "slope": n(0, 1.), "flare": n(0, 1.2), "shaft": n(0, 1.6),
             "patella": (n(1, 4), n(-39, 7), n(21, 1.8), n(19.5, 1.8)), "fibula": (n(37, 2.5), n(17, 3.5)), "dish": n(2.4, .6), "cortex": float(np.exp(n(0, .15))), "density": float(np.exp(n(0, .18))),
             "body": float(np.exp(n(.01*(bmi-28.5), .04))), "fat": float(np.clip(3+.5*(bmi-18)+n(0, 1.5), 3, 18)), "condyles": n(.4, .25), "texture": float(.07*np.exp(n(0, .3))), "grain": int(rng.integers(2**20)), "alignment": n(-.3, 2.),
             "normal_mm": (max(3.6, n(4.6 if female else 5.1, .5)), max(4., n(6. if female else 6.6, .7))), "scar": float(np.clip(n(.15, .45), 0, 1.3)),
             "sheets": (*((b, w+n(0, 1.5), h+n(0, 1.5), x+n(0, 1.5), y+n(0, 1.5), float(np.clip(n(m, 1.2), 0, 5)), c+n(0, 1.5)) for b, w, h, x, y, m, c in _sheets), *(_stray(rng) for _ in range(rng.integers(6, 15))))}
+    return who | {"columns": who["columns"] | knee_outcomes(who, rng), "regain": float(np.clip(n(.35, .15), 0, .7))}
 
+def knee_outcomes(who:dict, rng:np.random.Generator)->dict:
+    "What follows from the burden of disease: it hurts, pain and damage lead to a new joint, and the young with much damage may have the joint pulled apart for some weeks instead."
+    pain = float(np.clip(2.5 + 1.6*who["burden"] + rng.normal(0, 1.7), 0, 10))
+    years = float(rng.exponential(1/(.022*np.exp(.95*who["burden"] + .22*(pain-2.5)))))
+    distracted = who["burden"] > .5 and rng.random() < .35
+    return {"pain_0_10": round(pain), "knee_replacement_9_years": years < 9, "knee_replacement_or_censoring_years": round(min(years, 9.), 1), "treatment": "joint distraction" if distracted else "none"}
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-006
 sites = ("femur_medial", "femur_lateral", "tibia_medial", "tibia_lateral")
@@ -68,17 +75,20 @@ def healthy_knee(normal_mm=(4.8, 6.3))->dict:  # Width of the medial and lateral
 
 def knee_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severities from 0 (none) to 1 (the worst seen) of one knee at one visit, and how the knee stood in the beam (degrees, mm)."
-    stage = .55*person["burden"] + rng.normal(0, .65) + visit*np.exp(rng.normal(-1.6, .7))
+    stage, pace = .55*person["burden"] + rng.normal(0, .65), float(np.exp(rng.normal(-1.6, .7)))       # now, and how much worse from visit to visit
+    stage += visit*pace
     lead, other = ("lateral", "medial") if person["alignment"] + rng.normal(0, 1.2) > 1.6 else ("medial", "lateral")
     spread = rng.normal(0, .3, 12)
     def rise(at, start, width): return float(np.clip((at-start)/width, 0, 1))
     narrow = rise(stage+.7*spread[0], .1, 1.5)
+    if visit and person["columns"]["treatment"] != "none": narrow *= 1 - person["regain"]     # part of the space comes back
     s = {"narrowing": {lead: narrow, other: .5*rise(stage+spread[1], .7, 1.6)},
          "osteophyte": {site: rise(stage + .8*spread[2+i] - (0 if site.endswith(lead) else .2), -.3, 1.7) for i, site in enumerate(sites)},
          "sclerosis": {lead: narrow*float(np.clip(.8+spread[6], .2, 1.)), other: .25*narrow*float(np.clip(.5+spread[7], 0, 1))},
          "cyst": {lead: rise(stage+2*spread[8], 1.1, 1.5), other: 0.}, "spiking": rise(stage+spread[9], -.3, 2.), "attrition": {lead: rise(stage+spread[10], 1.25, 1.5), other: 0.},
          "normal_mm": tuple(n+rng.normal(0, .15) for n in person["normal_mm"])}
     pose = np.random.default_rng([int(rng.integers(2**31)), visit])
+    s["pace"] = pace
     s["pose"] = {"turn": pose.normal(0, 5), "tilt": pose.normal(1., 3.5), "lean": pose.normal(0, 2.2), "shift": (pose.normal(0, 2.2), pose.normal(0, 2.2))}
     return s
 
@@ -86,13 +96,13 @@ def knee_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dic
 narrowing_begins, osteophyte_begins = (.12, .28, .65), (1.8, 3.6, 5.8)   # Share of the joint space lost, and mm, at grades 1, 2 and 3
 
 def knee_scores(severities:dict)->dict:
-    "Kellgren–Lawrence grade (0–4), features in grades of 0–3, and the width of both joint spaces in mm where they are narrowest."
+    "Kellgren–Lawrence grade (0–4), features in grades of 0–3, whether this knee gets worse faster than most, and the width of both joint spaces in mm where they are narrowest."
     s = severities; compartments = ("medial", "lateral")
     spur = max(s["osteophyte"].values())*osteophyte_mm
     osteophyte, narrowing = int(np.digitize(spur, osteophyte_begins)), {c: int(np.digitize(s["narrowing"][c], narrowing_begins)) for c in compartments}
     worst = max(narrowing.values())
     grade = 4 if worst == 3 and osteophyte else 3 if worst == 2 and osteophyte else 2 if osteophyte else 1 if worst or spur >= .8 else 0
-    return {"kellgren_lawrence": grade, "osteophyte_grade": osteophyte, **{f"joint_space_narrowing_{c}": narrowing[c] for c in compartments},
+    return {"kellgren_lawrence": grade, "osteophyte_grade": osteophyte, **({"progresses": s["pace"] > .28} if "pace" in s else {}), **{f"joint_space_narrowing_{c}": narrowing[c] for c in compartments},
             **{f"joint_space_width_{c}_mm": round(float(n*(1-s["narrowing"][c])), 2) for c, n in zip(compartments, s["normal_mm"])}}
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-012

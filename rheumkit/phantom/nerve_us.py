@@ -78,19 +78,19 @@ def build(person:dict, side:str, severities:dict, size:tuple)->Body:
     between(body, floor-1.4, 99., "ligament", share=.45)
     width = (1-(x.abs()/k/10.6).clamp(0, 1.2)**8).clamp(0, 1)
     # tendons
-    fine = body.texture(.5, 2, whole, (6., 1., 1.5))
+    fine = body.texture(.55, 2, whole, (6., 1., 1.8))
     fluid = s("tenosynovitis")
     shapes = []
     for n, (i, j, a, b) in enumerate(_tendons):
         u, v, a, b = x-i*k, y-below-j*k, a*k, b*k
-        warp = 1 + .06*torch.sin(2*torch.atan2(v, u)+phase+1.7*n) + .04*torch.sin(3*torch.atan2(v, u)+2*phase+n)
-        shapes.append((((u/a)**2+(v/b)**2).sqrt()/warp-1)*b)
+        u, v = u/a, v/b; r2 = u*u + v*v
+        warp = 1 + .06*(math.sin(phase+1.7*n)*(u*u-v*v) + math.cos(phase+1.7*n)*2*u*v)/r2.clamp_min(.01)     # an ellipse pressed by its neighbours
+        shapes.append((r2.sqrt()/warp-1)*b)
     if fluid:
-        for n, d in enumerate(shapes): body.add(whole, body.share(d-2.2*fluid*(.6+.4*math.sin(phase+n)))*.9, "synovium" if n % 3 else "fluid")
-    for n, d in enumerate(shapes):
-        body.add(whole, body.share(d-.14)*.5, "fluid")
-        body.add(whole, body.share(d), "tendon", "flexor tendons")
+        for tissue, some in (("synovium", [n for n in range(9) if n % 3]), ("fluid", [0, 3, 6])):
+            body.add(whole, body.share(torch.stack([shapes[n]-2.2*fluid*(.6+.4*math.sin(phase+n)) for n in some]).amin(0))*.9, tissue)
     nearest = torch.stack(shapes).amin(0); inside = body.share(nearest)
+    body.add(whole, body.share(nearest-.14)*.5, "fluid"); body.add(whole, inside, "tendon", "flexor tendons")
     body.add(whole, inside*(1.2*(fine-.1)).clamp(0, 1), "fibril"); body.add(whole, inside*(.9*(-fine-.2)).clamp(0, .9), "muscle")
     # outside the tunnel: flexor carpi radialis, ulnar artery and nerve
     d = ((((x+12.2*k)/2.1)**2+((y-below-5.9)/1.6)**2).sqrt()-1)*1.6
@@ -106,7 +106,7 @@ def build(person:dict, side:str, severities:dict, size:tuple)->Body:
     body.add(whole, body.share(d-.38), "perineurium")
     inside = body.share(d)
     body.add(whole, inside, "perineurium", "median nerve")
-    fascicles = (1.6*(body.texture(.62, 3, whole)+.55)).clamp(0, 1)
+    fascicles = (1.6*(body.texture(.7, 3, whole, (4., 1., 1.2))+.55)).clamp(0, 1)
     lost = min(swelling/9., 1.)
     body.add(whole, inside*(fascicles*(1-.25*lost)), "nerve")
     if lost: body.add(whole, body.share(d+.1)*.85*lost, "swollen nerve")

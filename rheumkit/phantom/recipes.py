@@ -65,7 +65,7 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
              scanner=None,       # Name; list of names; {name: share}; function of the row (a dict) that gives a name; None: each patient at a random centre
              reader=None,        # `Reader`; None: a usual reader
              seed:int=0,         # The same seed gives the same cohort, pixel for pixel
-             size=None,          # (height, width) or (depth, height, width); None: the recipe's own
+             size=None,          # (height, width) or (depth, height, width), two numbers for one slice of a volume; None: the recipe's own
              noise:bool=True,    # Without noise only anatomy, lesions and the scanner's processing remain
              sides=None,         # e.g. ("R",); None: the recipe's own
             )->Cohort:           # One row per image; scores as read, true scores with the suffix _true
@@ -76,7 +76,7 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
     r = recipe(name); reader = Reader() if reader is None else reader
     if patients < 1 or visits < 1: raise ValueError(f"simulate needs at least one patient and one visit, got patients={patients}, visits={visits}")
     size = tuple(size) if size is not None else tuple(r.size)
-    if len(size) != len(r.size): raise ValueError(f"Recipe {r.name!r} makes images of {len(r.size)} dimensions like {r.size}; size={size} does not fit")
+    if len(size) not in (len(r.size), 2): raise ValueError(f"Recipe {r.name!r} makes images of {len(r.size)} dimensions like {r.size}; size={size} does not fit")
     persons, cases, rows = [], [], []
     for p in range(patients):
         person = r.person(_stream(r, seed, "person", p)); persons.append(person)

@@ -20,6 +20,7 @@ where = {  # recipe -> module of this floor : attribute
     "finger-ultrasound": "joint_us:finger_ultrasound",
     "finger-ultrasound-sweep": "joint_us:finger_sweep",
     "nailfold-capillaroscopy": "nailfold:nailfold_capillaroscopy",
+    "hand-hrpqct": "finger_ct:hand_hrpqct",
     "chest-ct": "chest:chest_ct",
     "temporal-artery-ultrasound": "vessel_us:temporal_artery_ultrasound",
     "muscle-ultrasound": "muscle_us:muscle_ultrasound",
@@ -28,4 +29,5 @@ where = {  # recipe -> module of this floor : attribute
     "spine-radiograph-cervical": "spine_radiograph:spine_radiograph_cervical",
     "thigh-mri": "thigh:thigh_mri",
     "thigh-mri-t2": "thigh:thigh_mri_t2",
+    "foot-radiograph": "foot:foot_radiograph",
 }

@@ -152,10 +152,10 @@ _ulnar_skin = [(66, 27), (40, 26.5), (20, 28.5), (5, 29), (-10, 30.5), (-30, 35)
 class Body:
     "A person's right wrist in the scanner: where every voxel of the grid lies in the anatomy, and what fills it. Collects layers."
     def __init__(self, person, side, severities, size):
-        self.person, self.severities, self.size = person, severities, size
+        self.person, self.severities, self.size = person, severities, tuple(size) if len(size) == 3 else (1, *size)
         self.thin = 2; self.shape = person["shape"]; self.scale = self.shape["scale"]
-        step = spacing(size)
-        self.grid = Grid((size[0]*self.thin, *size[1:]), (step[0]/self.thin, *step[1:]), centre=(4., 0., 0.))
+        step = spacing(size) if len(size) == 3 else (50/22, *spacing(size))     # a single slice is as thick as one of the usual 22
+        self.grid = Grid((self.size[0]*self.thin, *self.size[1:]), (step[0]/self.thin, *step[1:]), centre=(4., 0., 0.))
         self.texture_seed = [person["seed"], ("R", "L").index(side)]
         where = severities.get("position", {})
         turn = rotation("z", where.get("deviation", 0.)) @ rotation("y", where.get("roll", 0.)) @ rotation("x", where.get("tilt", 0.))
@@ -186,6 +186,7 @@ class Body:
 
     def texture(self, wavelength:float, which:int=0, part:tuple=None)->Tensor:
         "A smooth random field on a part of the grid (mean 0, standard deviation about 1): the same for every visit of this side, whatever the resolution."
+        if part is not None and any(p.stop <= p.start for p in part): return torch.zeros([max(p.stop-p.start, 0) for p in part])
         n = [int(extent/wavelength)+4 for extent in (76, 110, 110)]; key = (wavelength, which)
         if key not in self.textures: self.textures[key] = torch.from_numpy(np.random.default_rng([*self.texture_seed, int(wavelength*10), which]).standard_normal(n, dtype=np.float32))*2.9
         field = self.textures[key]; weights = []
@@ -459,19 +460,20 @@ def tenosynovitis(body, sheath, tubes, thick):
     body.add(part, .92*taken*fluid, "fluid", lesion="tenosynovitis", marks=False)
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-038
-def spacing(size)->tuple:  # (depth, height, width)
-    "Distance between voxels (slice, row, column) in mm; the field of view is 50 × 92 × 92 mm."
-    return tuple(extent/n for extent, n in zip((50., 92., 92.), size))
+def spacing(size)->tuple:  # (depth, height, width), or (height, width) for one slice
+    "Distance between voxels (slice, row, column) or (row, column) in mm; the field of view is 50 × 92 × 92 mm."
+    return tuple(extent/n for extent, n in zip((50., 92., 92.)[-len(size):], size))
 
 def scene(person:dict, side:str, severities:dict, size=None)->dict:
     "Layers of one wrist, as if it were a right one; a left one is mirrored when it is seen."
     body = Body(person, side, severities, tuple(size or (22, 96, 96)))
     measure_bones(body); soft_tissue(body); joints(body); fibrocartilage(body); synovitis(body); tendons(body); draw_bones(body); bone_lesions(body)
-    return {"layers": body.layers, "size": body.size, "thin": body.thin, "flip": side == "L", "body": body}
+    return {"layers": body.layers, "size": body.size, "thin": body.thin, "flip": side == "L", "body": body, "single": size is not None and len(size) == 2}
 
 def image(scene:dict, scanner:MRIScanner, rng=None)->Tensor:  # (2, depth, height, width)
     "T1 and fluid-sensitive image of a wrist."
-    return scanner.acquire(scene["layers"], scene["size"], rng, thin=scene["thin"], flip=scene["flip"])
+    seen = scanner.acquire(scene["layers"], scene["size"], rng, thin=scene["thin"], flip=scene["flip"])
+    return seen[:, 0] if scene["single"] else seen
 
 
 def truth(scene:dict)->dict:
@@ -483,7 +485,8 @@ def truth(scene:dict)->dict:
     amounts = blurred(amounts, k, k)
     labels = label_map(scene["layers"], fine)[::scene["thin"]]
     out = {"structures": labels, "lesions": amounts}
-    return {key: v.flip(-1) if scene["flip"] else v for key, v in out.items()}
+    out = {key: v.flip(-1) if scene["flip"] else v for key, v in out.items()}
+    return {key: v.squeeze(-3) for key, v in out.items()} if scene["single"] else out
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-040
 def person(rng:np.random.Generator)->dict:

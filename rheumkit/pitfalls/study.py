@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['STATUS', 'Study', 'Finding', 'shown', 'worst_first', 'same_threads', 'quietly', 'mean_and_spread', 'dose_figure',
-           'in_memory', 'yes_or_no']
+           'keep_table', 'in_memory', 'yes_or_no']
 
 # %% ../../nbs/6_pitfalls/00_study.ipynb #00-study-002
 import html
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Callable
 
 import torch
 
+from ..core.sweeps import code_hash, save_results, sweep
 from ..images.cohort import Cohort, Splits
 
 # %% ../../nbs/6_pitfalls/00_study.ipynb #00-study-005
@@ -123,6 +125,21 @@ def dose_figure(table,                   # DataFrame with a column `dose` and on
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=8, loc="best")
     return ax.figure
+
+# %% ../../nbs/6_pitfalls/00_study.ipynb #00-study-027
+_made_by = ("pitfalls.study", "learning.training", "learning.network", "learning.metrics", "phantom.shapes", "phantom.scanners", "phantom.radiograph", "phantom.knee", "phantom.readers", "phantom.recipes", "images.cohort")
+
+def keep_table(pitfall:str,              # Name of its module, e.g. "leakage"; the table is called the same
+               demonstrate:Callable,     # demonstrate(dose=, seed=) -> dict, a function or a `functools.partial` of one
+               doses:list,               # Each is run ...
+               seeds:list,               # ... with each of these
+               store:Path|None=None,     # Folder that keeps finished cells, so that a stopped run goes on; None keeps none
+               jobs:int=2,               # Processes
+              )->Path:                   # The CSV file
+    "Run a pitfall's demonstration on simulated knees for all doses and seeds and keep the table."
+    modules = [f"rheumkit.{m}" for m in (f"pitfalls.{pitfall}", *_made_by)]
+    store = Path(store)/code_hash(modules) if store else None        # cells of other code are not taken up
+    return save_results(pitfall, sweep(demonstrate, {"dose": doses}, seeds, store, jobs), modules)
 
 # %% ../../nbs/6_pitfalls/00_study.ipynb #00-study-024
 def in_memory(cohort:Cohort)->Cohort:

@@ -159,7 +159,7 @@ def run_routes(cohort:Cohort=None,        # Images; None: those of `table`, or s
     run_a(results, a, min(patients, OUTLINED//2), tell)
     mirror = _mirror(cohort)
     n = len(splits.train)
-    lr = 3e-3 if n > 1000 else 5e-3
+    lr = 1e-2 if n > 1000 else 5e-3
     with step(seconds, "baseline: logistic regression on thumbnails", tell): results.baseline = baseline_auc(splits, seed)
     with step(seconds, "route B: train and judge", tell): results.routes["B"] = classify(splits, epochs=epochs_for(n, b), lr=lr, seed=seed, mirror=mirror)
     if is_grade(cohort.table[label]):

@@ -31,7 +31,7 @@ def grade(splits,                # Splits whose tables have the column `target`
     start = time.perf_counter()
     learn = learner(splits, target, task="grade", seed=seed, mirror=mirror, size=size, batch=batch_for(splits.train))
     train(learn, epochs, lr, "route C")
-    table = predictions(learn, splits.test)
+    table = predictions(learn, splits.test, shifts=5)
     truth, patients = table.target.to_numpy(float), table.patient_id.to_numpy()
     whole = np.rint(table.prediction.to_numpy())
     figures = {score.__name__: interval(score, truth, whole, patients, seed=seed) for score in (quadratic_kappa, mean_absolute_error, accuracy)}
