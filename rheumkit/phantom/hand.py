@@ -954,7 +954,7 @@ def lesion_boxes(cohort,               # A hand or foot cohort of `simulate`
     for i, row in enumerate(cohort.table.to_dict("records")):
         amounts = cohort.truth["lesions"][i]; everywhere = joint_pixels(row, cohort.spacing, amounts.shape[1:])
         for kind in kinds:
-            places = {k: v for k, v in everywhere.items() if k in sites[kind]} or everywhere
+            places = {k: v for k, v in everywhere.items() if k in sites[kind]} if row["body_part"] == "HAND" else everywhere
             for r, c, h, w, peak in boxes(amounts[lesion_names.index(kind)], least):
                 joint = min(places, key=lambda k: math.hypot(places[k][0]-r-(h-1)/2, places[k][1]-c-(w-1)/2))
                 out.append({"image_id": row["image_id"], "patient_id": row["patient_id"], "kind": kind, "joint": joint, "row": r, "column": c, "height": h, "width": w, "peak_mm": round(peak, 3)})
