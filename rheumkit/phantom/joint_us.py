@@ -100,7 +100,7 @@ def build(person:dict, side:str, severities:dict, size:tuple)->Body:
     body.add(whole, tendon*(1.3*(fibrils-.1)).clamp(0, 1), "fibril")
     body.add(whole, tendon*(1.2*(-fibrils-.1)).clamp(0, .95), "muscle")
     # capsule and dorsal plate, and what swells beneath
-    between(body, under+.05, under+3.2, "capsule", "capsule and synovium", share=.2 + .15*septa.clamp(-1, 1))
+    between(body, under+.05, under+3.2, "capsule", "capsule and synovium", share=.32 + .18*septa.clamp(-1, 1))
     room = between(body, under+.3, under+5., "synovium", share=0.)
     if swelling or s("power Doppler"):
         fills = under + .35 + 2.6*max(1-swelling/.3, 0)

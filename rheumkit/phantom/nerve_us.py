@@ -73,7 +73,7 @@ def build(person:dict, side:str, severities:dict, size:tuple)->Body:
     lobes = body.texture(1.7, 1, whole, (2., 1., 2.4))
     between(body, skin, 99., "septum", share=.5*(1-lobes.abs()/.3).clamp(0, 1))
     between(body, gel, skin, "skin", "skin", share=.8+.15*lobes.clamp(-1, 1))
-    between(body, band+.4, 99., "synovium", share=.55+.3*lobes.clamp(-1, 1))             # what binds the tendons
+    between(body, band+.4, 99., "synovium", share=.45+.3*lobes.clamp(-1, 1))             # what binds the tendons
     floor = below + 16.6 + .3*torch.sin(x/3.1+phase)
     between(body, floor-1.4, 99., "ligament", share=.45)
     width = (1-(x.abs()/k/10.6).clamp(0, 1.2)**8).clamp(0, 1)
