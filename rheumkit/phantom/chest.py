@@ -65,15 +65,23 @@ class Chest:
         self.beside = side + hollow + front                                                       # mm into the lung, from the mediastinum
         self.lung = torch.maximum(torch.maximum(self.cage, -self.beside), -self.above)
         self.unit = s
+        self.wide, self.deep = shape["wide"], shape["deep"]
         # lobes: one oblique fissure a side, and a horizontal one on the right
         self.oblique = y - (48 - .62*(z+60)) + .0016*(x.abs()-70)**2
         self.horizontal = z + 6 + .06*(y+20) + .0015*(x+70)**2
+
+    def lungs(self, body:Body)->tuple:
+        "The part of the grid that holds the lungs, and these distances there."
+        u = self.unit; a, b = 141*self.wide*u, 98*self.deep*u
+        part = body.part((-a, -b+3*u, -1e3), (a, b+6*u, 1e3)); out = object.__new__(Chest)
+        out.__dict__.update({k: _cut(v, part) if torch.is_tensor(v) else v for k, v in self.__dict__.items()})
+        return part, out
 
 # %% ../../nbs/2_phantom/31_chest.ipynb #31-chest-008
 def wall(body:Body, c:Chest):
     "Skin, fat, muscles, breasts, ribs, spine, breastbone and shoulder blades."
     everything, p = body.everywhere(), body.person["shape"]; x, y, z = c.x, c.y, c.z
-    rim = 1.6*body.texture(40., 1)
+    rim = 1.6*(torch.sin(x/19+z/31+p["heart fat"]) + torch.sin(y/23-z/27+p["fat"]))
     body.add(everything, body.share(c.surface), "skin"); body.add(everything, body.share(c.surface+2.2), "fat")
     if p["breast"] > 0:
         for k in (-1, 1):
@@ -257,46 +265,46 @@ def oesophagus(body:Body, c:Chest):
 # %% ../../nbs/2_phantom/31_chest.ipynb #31-chest-015
 def parenchyma(body:Body, c:Chest, taken:Tensor):
     "Lung tissue with its lobes, vessels and airways, and interstitial lung disease."
-    everything, p = body.everywhere(), body.person["shape"]
+    p = body.person["shape"]; part, c = c.lungs(body); taken = taken[part]
     room = body.share(c.lung)*(1-taken)
     lobe = {"right upper lobe": (c.x < 0) & (c.oblique < 0) & (c.horizontal < 0), "right middle lobe": (c.x < 0) & (c.oblique < 0) & (c.horizontal >= 0), "right lower lobe": (c.x < 0) & (c.oblique >= 0),
             "left upper lobe": (c.x >= 0) & (c.oblique < 0), "left lower lobe": (c.x >= 0) & (c.oblique >= 0)}
-    body.add(everything, room, "lung")
-    for name, where in lobe.items(): body.add(everything, room*where, "lung", name)
-    mosaic = body.texture(13., 10)
-    body.add(everything, room*((.10 + .20*((c.y+20)/110).clamp(-.5, 1) + .05*mosaic)*p["dependent"]).clamp(0, .5), "dependent lung")
+    body.add(part, room, "lung")
+    for name, where in lobe.items(): body.add(part, room*where, "lung", name)
+    mosaic = body.texture(13., 10, part)
+    body.add(part, room*((.10 + .20*((c.y+20)/110).clamp(-.5, 1) + .05*mosaic)*p["dependent"]).clamp(0, .5), "dependent lung")
     fissure = torch.minimum(c.oblique.abs(), torch.where((c.x < 0) & (c.oblique < 0), c.horizontal.abs()*1.0, torch.full_like(c.oblique, 9.)))
-    body.add(everything, .16*room*(1-fissure/1.8).clamp(0, 1), "ground glass")
-    disease_of_lung(body, c, room)
+    body.add(part, .16*room*(1-fissure/1.8).clamp(0, 1), "ground glass")
+    disease_of_lung(body, part, c, room)
     arteries, veins, airways = (t.copy() for t in _trees(p["tree"], p["wide"], p["deep"]))
     for t in (arteries, veins, airways): t[:, :7] *= c.unit
     reach = body.share(c.cage+1)*body.share(-c.above+1)*(1-taken)
-    body.add(everything, paint_tubes(body, np.concatenate([veins, arteries]))*reach, "artery")
-    body.add(everything, .8*paint_tubes(body, airways, .7)*room, "bronchial wall"); body.add(everything, paint_tubes(body, airways)*room, "air")
+    body.add(part, paint_tubes(body, np.concatenate([veins, arteries]))[part]*reach, "artery")
+    body.add(part, .8*paint_tubes(body, airways, .7)[part]*room, "bronchial wall"); body.add(part, paint_tubes(body, airways)[part]*room, "air")
 
-def disease_of_lung(body:Body, c:Chest, room:Tensor):
+def disease_of_lung(body:Body, part:tuple, c:Chest, room:Tensor):
     "Ground glass, reticulation, honeycombing: a share of each lung each."
     if not any(body.severity(k, side) for k in lesions[:3] for side in lungs): return
-    front = .55*body.texture(24., 20) + .30*body.texture(9., 21, stretch=(2., 1., 1.))
+    front = .55*body.texture(24., 20, part) + .30*body.texture(9., 21, part, stretch=(2., 1., 1.))
     depth, height, back = -c.cage/30, c.above/95, (c.y+10)/70
     order = 1.0*depth + 1.55*height - .55*back + front
     rim = 2.2*depth + 1.35*height - .45*back + .8*front
-    mesh = torch.minimum(body.texture(4.6, 22, stretch=(4., 1., 1.)).abs(), body.texture(8., 23, stretch=(3., 1., 1.)).abs()*1.3) if any(body.severity("reticulation", side) for side in lungs) else None
+    mesh = torch.minimum(body.texture(4.6, 22, part, stretch=(4., 1., 1.)).abs(), body.texture(8., 23, part, stretch=(3., 1., 1.)).abs()*1.3) if any(body.severity("reticulation", side) for side in lungs) else None
     for side, mine in zip(lungs, (c.x < 0, c.x >= 0)):
         here = room*mine
         if (g := body.severity("ground glass", side)) > 0:
-            haze = spread(order, here, g, .9)
-            body.add(body.everywhere(), haze*here*(.70 + .13*body.texture(6., 24, stretch=(4., 1., 1.))).clamp(.25, 1), "ground glass")
+            haze = spread(order, here, g, .5)
+            body.add(part, haze*here*(.70 + .13*body.texture(6., 24, part, stretch=(4., 1., 1.))).clamp(.25, 1), "ground glass")
     for side, mine in zip(lungs, (c.x < 0, c.x >= 0)):
         here = room*mine
         if (r := body.severity("reticulation", side)) > 0:
             lines = ((.38-mesh)/.32).clamp(0, 1)
-            body.add(body.everywhere(), spread(order - .15*depth.clamp_max(1.), here, r, .35)*here*(.58*lines), "fibrosis")
+            body.add(part, spread(order - .15*depth.clamp_max(1.), here, r, .35)*here*(.58*lines), "fibrosis")
     for side, mine in zip(lungs, (c.x < 0, c.x >= 0)):
         here = room*mine
         if (h := body.severity("honeycombing", side)) > 0:
-            comb = spread(rim, here, h, .12)*here; cells = body.texture(4.3, 26, stretch=(4., 1., 1.))
-            body.add(body.everywhere(), .85*comb, "fibrosis"); body.add(body.everywhere(), comb*((cells+.15)/.5).clamp(0, 1), "cyst air")
+            comb = spread(rim, here, h, .12)*here; cells = body.texture(4.3, 26, part, stretch=(4., 1., 1.))
+            body.add(part, .85*comb, "fibrosis"); body.add(part, comb*((cells+.15)/.5).clamp(0, 1), "cyst air")
 
 # %% ../../nbs/2_phantom/31_chest.ipynb #31-chest-016
 def build(person, side, severities, size)->Body:
