@@ -1,0 +1,108 @@
+"""Every recipe keeps the promises of the atlas, and every published system gets the kind of images, columns and masks that it asks for."""
+import numpy as np
+import pytest
+import torch
+
+from rheumkit.phantom.body import without
+from rheumkit.phantom.recipes import recipe, simulate
+from rheumkit.phantom.registry import where
+from rheumkit.phantom.systems import served, simulate_system, systems
+
+NAMES = list(where)
+LAYERED = [n for n in NAMES if n not in ("knee-radiograph", "hand-radiograph", "wrist-mri", "foot-radiograph")]   # these name lesions by site and have tests of their own
+SYSTEMS = systems().set_index("id").to_dict("index")
+
+
+def half(r): return tuple(n//2 if n > 8 else n for n in r.size)
+
+
+def severities(r, kinds=None, seed=0, tries=400):
+    "A person and severities in which some kind of lesion (any of `kinds`) is present."
+    for k in range(tries):
+        person = r.person(np.random.default_rng([seed, k]))
+        found = r.disease(person, r.sides[0], 0, np.random.default_rng([seed, k, 1]))
+        if kinds is None or any(present(found.get(kind)) for kind in kinds): return person, found
+    raise AssertionError(f"{r.name}: none of {tries} people has {kinds}")
+
+
+def present(value): return any(map(present, value.values())) if isinstance(value, dict) else bool(value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_bytes_and_another_another(name):
+    r = recipe(name)
+    a, b, c = (simulate(name, patients=2, seed=s, size=half(r)) for s in (3, 3, 4))
+    assert a.table.equals(b.table) and torch.equal(a.pixels[1], b.pixels[1]) and not torch.equal(a.pixels[1], c.pixels[1])
+    assert torch.isfinite(a.pixels[1]).all() and a.pixels[1].dtype == torch.float32
+    longer = simulate(name, patients=3, seed=3, size=half(r))
+    assert torch.equal(a.pixels[0], longer.pixels[0])           # more patients change nothing about the first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_truth_and_table_fit_together(name):
+    r = recipe(name)
+    c = simulate(name, patients=2, seed=5, size=half(r))
+    x, labels, lesions = c.pixels[0], c.truth["structures"][0], c.truth["lesions"][0]
+    assert x.shape[-len(half(r)):] == half(r) and labels.shape == half(r) and lesions.shape == (len(r.lesions), *half(r))
+    assert labels.dtype == torch.uint8 and int(labels.max()) <= len(r.structures) and int(labels.max()) > 0
+    assert lesions.dtype == torch.float32 and float(lesions.min()) >= 0 and torch.isfinite(lesions).all()
+    assert len(c.spacing) == len(half(r)) and min(c.spacing) > 0 and c.simulated
+    for score, (low, high, usual) in r.scales.items():
+        assert c.table[score].between(low, high).all() and c.table[score + "_true"].notna().all() and usual > 0, score
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_a_lesion_changes_pixels_only_where_the_truth_says(name):
+    r = recipe(name)
+    assert set(r.lesions) <= set(severities(r)[1]), "severities are named as the lesions are"
+    scanner = next(iter(r.scanners.values()))
+    for k, kind in enumerate(r.lesions):
+        person, found = severities(r, [kind])
+        scene, bare = (r.scene(person, r.sides[0], s, half(r)) for s in (found, without(found, (kind,))))
+        with_it, without_it = (r.image(s, scanner, None) for s in (scene, bare))
+        there = r.truth(scene)["lesions"][k] > 0
+        change = (with_it - without_it).abs().amax(0)
+        span = float(without_it.max() - without_it.min())
+        assert there.any() and change[there].max() > 1e-3*span, f"{kind} cannot be seen at all"
+        outside = float(change[~there].max()) if (~there).any() else 0.
+        assert outside <= span/255, f"{kind}: {outside:.4g} of {span:.4g} outside its map"
+        assert not r.truth(bare)["lesions"][k].any(), f"{kind} is gone, its map is not"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scanners_differ(name):
+    r = recipe(name)
+    person, found = severities(r)
+    scene = r.scene(person, r.sides[0], found, half(r))
+    images = [r.image(scene, s, np.random.default_rng(0)).flatten() for s in list(r.scanners.values())[:2]]
+    span = float(images[0].max() - images[0].min())
+    assert float((images[0] - images[1]).abs().mean()) > .003*span
+    assert len({s.centre for s in r.scanners.values()}) >= 2
+
+
+@pytest.mark.parametrize("system", list(SYSTEMS))
+def test_every_system_is_served_in_kind(system):
+    row, s = SYSTEMS[system], served[system]
+    c = simulate_system(system, patients=2, seed=1)
+    main = c.table[c.table.modality == recipe(s.recipe).modality]
+    wanted = {"radiograph": {"DX"}, "MRI": {"MR"}, "ultrasound": {"US"}, "colour Doppler": {"US"}, "CT": {"CT"}, "capillaroscopy": {"XC"}, "radiograph+MRI": {"DX", "MR"}}[row["modality"]]
+    assert set(c.table.modality) == wanted
+    assert c.pixels[0].ndim == (4 if any(k in row["input"] for k in ("volume", "sequence")) else 3), row["input"]
+    if "multi-echo" in row["input"]: assert len(c.pixels[0]) >= 4
+    if "pair" in row["input"]: assert (c.table.groupby("case_id").size() >= 2).all()
+    if "clinical" in row["input"]: assert s.clinical and set(s.clinical) <= set(c.table)
+    if "mask" in row["input"]: assert set(c.pixels[0].unique().tolist()) <= {0., 1.}
+    if row["modality"] == "capillaroscopy" or row["modality"] == "colour Doppler": assert len(c.pixels[0]) == 3
+    assert s.target in c.truth if s.target in ("structures", "lesions") else main[s.target].notna().all()
+
+
+def test_every_target_varies():
+    for system, s in served.items():
+        if s.target in ("structures", "lesions"): continue
+        values = simulate_system(system, patients=60, seed=2).table[s.target].dropna()
+        assert values.nunique() > 1, f"{system}: {s.target} is {values.iloc[0]} for everybody"
+
+
+def test_an_unknown_system_or_recipe_names_the_choices():
+    with pytest.raises(ValueError, match="oa-knee-xray-kl-dense"): simulate_system("oa-knee-xray-kl-densely")
+    with pytest.raises(ValueError, match="knee-radiograph"): simulate("knee-xray")
