@@ -83,7 +83,7 @@ def build(person:dict, side:str, severities:dict, size:tuple)->Body:
     wave = .12*torch.sin(x/3.1+p["seed"] % 7) + .1*torch.sin(x/1.7+p["seed"] % 5)
     across = torch.exp(-(z/7.5)**4)                                   # the knuckle's roundness across
     swelling = s("synovitis")
-    lift = 2.1*max(swelling-.3, 0)/.7*torch.exp(-(((x-hx-1.8)/(6.2+2*swelling)).abs()**2.4))*torch.exp(-(z/9)**4)
+    lift = 2.2*max(swelling-.15, 0)/.85*torch.exp(-(((x-hx-1.8)/(6.2+2*swelling)).abs()**2.4))*torch.exp(-(z/9)**4)
     lower = .75*_soft_step((x-hx-.95*R)/1.8)*p["phalanx"] + .6*_soft_step((hx-1.1*R-x)/1.6)*p["neck"] + 1.1*(1-across)
     under = apex - .75 + lower + .5*wave - lift                            # deep surface of the tendon
     thick = p["tendon"]*(1-.25*_soft_step((x-hx-R)/3))*(1-(z/4.2)**2).clamp_min(0).sqrt()
@@ -103,10 +103,10 @@ def build(person:dict, side:str, severities:dict, size:tuple)->Body:
     between(body, under+.05, under+3.2, "capsule", "capsule and synovium", share=.32 + .18*septa.clamp(-1, 1))
     room = between(body, under+.3, under+5., "synovium", share=0.)
     if swelling or s("power Doppler"):
-        fills = under + .35 + 2.6*max(1-swelling/.3, 0)
-        reach = (1-(((x-hx-1.6)/(5.2+5.*swelling)).abs())**3).clamp(0, 1)*torch.exp(-(z/6.2)**4)
+        fills = under + .35 + .45*max(1-swelling/.36, 0)
+        reach = (2.5*(1-(((x-hx-1.2)/(6.4+4.*swelling)).abs())**3)).clamp(0, 1)*torch.exp(-(z/6.2)**4)
         if swelling:
-            room = between(body, fills, under+3.6, "synovium", "capsule and synovium", share=.95*reach*min(swelling/.15, 1))
+            room = between(body, fills, under+3.6, "synovium", "capsule and synovium", share=.95*reach*min(swelling/.1, 1))
             body.add(whole, room*.4*(body.texture(.9, 4, whole)-.4).clamp(0, 1), "fat")
         if not swelling: room = (between(body, under+.4, under+2., "capsule", share=.0) + (.5+(y-under-.4)/body.voxel).clamp(0, 1)*(.5+(under+2.-y)/body.voxel).clamp(0, 1))*reach
     between(body, under, under+.32, "capsule", share=.85)
