@@ -96,7 +96,7 @@ def wall(body:Body, c:Chest):
     body.add(everything, layer*(1-streak), "muscle")
     plane = ((c.cage-12.5-.3*rim).abs()-.8)
     body.add(everything, .7*body.share(plane)*layer, "fat")                                    # fat between the muscles and the ribs
-    body.add(everything, body.share(c.cage), "muscle"); 
+    body.add(everything, body.share(c.cage), "muscle")
     body.add(everything, body.share(c.cage+1.6)*torch.ones_like(layer), "fat")                 # what is not lung later: mediastinal fat
     # spine: on a part of the grid only
     part = body.part((-52*c.unit, 36*c.unit, -1e3), (52*c.unit, 140*c.unit, 1e3)); xs, ys, zs = (_cut(q, part) for q in (x, y, z))
@@ -162,7 +162,7 @@ def paint_tubes(body:Body, pieces:np.ndarray,   # (n, ≥7): from, to (mm), radi
                 wide:float=0.,                  # mm added to every radius
                )->Tensor:                       # Share of each voxel, whole grid
     "Many short tubes at once: for every slice that a piece meets, a small window of pixels."
-    size, (dz, dy, dx) = body.grid.size, body.grid.spacing
+    size, (_, dy, dx) = body.grid.size, body.grid.spacing
     out = torch.zeros(size)
     turn = torch.as_tensor(body.turn, dtype=torch.float32); shift = torch.as_tensor(body.shift, dtype=torch.float32)
     t = torch.as_tensor(pieces[:, :7], dtype=torch.float32); a, b, r = t[:, :3]@turn.T + shift, t[:, 3:6]@turn.T + shift, t[:, 6] + wide

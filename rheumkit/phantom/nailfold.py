@@ -203,7 +203,7 @@ def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     loops = [c for c in _loops(person, side) if c["row"] == 0]; n = len(loops)
     waves = sum(np.sin(np.array([c["x"] for c in loops])*rng.uniform(2, 7) + rng.uniform(0, 6)) for _ in range(3)) + .9*rng.normal(size=n)
     rank_loss = (waves.argsort().argsort()+.5)/n
-    rank_giant, size_giant, bleeds, bushes, wide, often = rng.random(n), rng.uniform(.55, 1., n), rng.random(n), rng.random(n), rng.random(n), rng.random()
+    rank_giant, size_giant, bleeds, bushes, wide = rng.random(n), rng.uniform(.55, 1., n), rng.random(n), rng.random(n), rng.random(n)
     busy = float(np.clip(rng.normal(1, .2), .5, 1.5)); usual = rng.random(n)
     now = np.random.default_rng([int(rng.integers(2**31)), visit])
     stage = min(person["stage"] + .06*visit*(person["stage"] > 0), 1.); sick = person["stage"] > 0

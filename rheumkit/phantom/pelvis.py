@@ -296,8 +296,8 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     if hard:
         v = strands(seed+4, x, y, 2., 2.4, 0.)
         zone = _hill(((angle-18.)/(34.+14*hard))**2)
-        roof = zone*torch.sigmoid((radius-R)/.9)*_hill(((radius-R).clamp_min(0)/(4.+9.*hard)))
-        cap = zone*torch.sigmoid((r-radius)/.9)*_hill(((r-radius).clamp_min(0)/(3.+6.*hard)))
+        roof = zone*torch.sigmoid((radius-R)/.9)*_hill((radius-R).clamp_min(0)/(4.+9.*hard))
+        cap = zone*torch.sigmoid((r-radius)/.9)*_hill((r-radius).clamp_min(0)/(3.+6.*hard))
         bone = bone + hard*(.6+.5*hard)*((roof*(pi > .5)*13. + .8*cap*(fi > .5)*10.)*(1+.14*v)).clamp_min(0)
     for j, (site, deg, deep) in enumerate((("acetabular", 16., 6.5), ("femoral", 8., -6.), ("acetabular", -14., 8.), ("femoral", 34., -5.5))):
         big = hip.amount("cyst", site)*cyst_mm*k*(1., 1., .62, .55)[j] if hip.amount("cyst", site) > (0, 0, .35, .45)[j] else 0.

@@ -78,7 +78,7 @@ served = {
     "ra-hand-us-synovium-grade": Served("finger-ultrasound", "synovitis_grey_scale"),
     "ra-hand-us-grade": Served("finger-ultrasound", "synovitis_eular_omeract"),
     "ra-hand-us-cartilage": Served("finger-ultrasound", "cartilage_thickness_mm"),
-    "ra-hand-ct-bmd": Served("hand-hrpqct", "bmd_total_mg_ha_cm3"),
+    "ra-hand-ct-bmd": Served("hand-hrpqct", "bmd_total_mg_cm3"),
     "ra-hand-ct-shape": Served("hand-hrpqct", "diagnosis", shape_only=True),
     "ra-wrist-mri-bones": Served("wrist-mri", "structures"),
     "ra-hand-mri-class": Served("hand-mri", "diagnosis", clinical=("age", "sex", "crp_mg_l")),

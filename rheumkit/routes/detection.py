@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['joint_spaces', 'column_widths', 'compartment_width', 'one_hot', 'measure', 'overlaps', 'moved_border', 'Route',
            'agreement', 'best_threshold', 'decide', 'batch_for', 'train', 'outline', 'measured', 'detect', 'painted',
-           'bland_altman', 'EvenContrast', 'even_contrast', 'knee_width', 'carry_over']
+           'bland_altman', 'EvenContrast', 'even_contrast', 'knee_width', 'telling', 'carry_over']
 
 # %% ../../nbs/5_routes/01_detection.ipynb #01-detection-002
 import time
@@ -261,6 +261,13 @@ def knee_width(labels:Tensor, # Label maps (N, H, W)
     "Width of the knee in pixels."
     return (torch.as_tensor(labels) == bone).any(1).sum(1).numpy()
 
+def telling(widths:pd.DataFrame,  # Widths of patients that are NOT in the test set, one column a measure; nan: failed
+            positive,             # True where the patient has the disease
+           )->str:                # Name of the measure
+    "The measure that tells disease best: on other images the minimum may be worth less than a mean, since one wrong column spoils it."
+    known = {name: w.notna().to_numpy() for name, w in widths.items()}
+    return max(widths, key=lambda name: auc(np.asarray(positive)[known[name]].astype(int), -widths[name].to_numpy()[known[name]]))
+
 def carry_over(teacher,           # Simulated cohort with true masks
                splits,            # Splits of the other cohort: only .train (for the threshold) and .test are used
                structures:tuple,  # Names of the labels in the teacher's masks
@@ -269,7 +276,7 @@ def carry_over(teacher,           # Simulated cohort with true masks
                epochs:int=25, lr:float=1e-2, seed:int=0,
                mirror:dict|None=None, # Rows to mirror in both, e.g. {"side": "L"}
               )->Route:           # Figures: auc, sensitivity, specificity, rank_correlation, failures
-    "Route A off label: learn outlines on simulated images, measure others. Widths are in percent of the width of the knee."
+    "Route A off label: learn outlines on simulated images, measure others. Widths are in percent of the width of the knee; which of them decides is chosen on the training patients."
     from scipy.stats import spearmanr
     start, spaces, bone = time.perf_counter(), joint_spaces(structures), tuple(structures).index("tibia") + 1
     learn = learner(Splits(even_contrast(teacher), None, None), "structures", task="segment", seed=seed, mirror=mirror, batch=batch_for(teacher, 8))
@@ -281,11 +288,12 @@ def carry_over(teacher,           # Simulated cohort with true masks
         wide = knee_width(labels[name], bone).astype(float)
         found[name] = widths.rename(columns=lambda c: c.replace("_mm", "_percent")).div(np.where(wide > 0, wide, np.nan)/100, axis=0)
     test, patients = splits.test.table, splits.test.table.patient_id.to_numpy()
-    threshold, width = best_threshold(found["train"].narrowest_percent, splits.train.table[positive]), found["test"].narrowest_percent.to_numpy()
+    chosen = telling(found["train"], splits.train.table[positive])
+    threshold, width = best_threshold(found["train"][chosen], splits.train.table[positive]), found["test"][chosen].to_numpy()
     known = ~np.isnan(width)
     figures = decide(width, test[positive], patients, threshold, seed)
     figures["rank_correlation"] = interval(lambda t, p: spearmanr(t, p).statistic, test[label].to_numpy(float)[known], width[known], patients[known], seed=seed)
     figures["failures"] = interval(lambda t, p: float(p.mean()), np.zeros(len(test)), (~known).astype(float), patients, seed=seed)
     table = pd.concat([test[["image_id", "patient_id", positive]].reset_index(drop=True), found["test"]], axis=1)
-    notes = {"threshold_percent": threshold, "labels": labels["test"], "spaces": spaces, "measure": "narrowest_percent", "unit": "% of knee width"}
+    notes = {"threshold_percent": threshold, "labels": labels["test"], "spaces": spaces, "measure": chosen, "unit": "% of knee width"}
     return Route("A", table, figures, learn, time.perf_counter() - start, notes)
