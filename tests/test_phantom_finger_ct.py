@@ -33,8 +33,8 @@ def test_the_mask_alone_tells_the_three_groups_apart():
     from sklearn.metrics import balanced_accuracy_score
     from sklearn.model_selection import cross_val_predict
     features, diagnosis = [], []
-    for i in range(110):
-        who, scene = example(i)
+    for i in range(90):
+        who, scene = example(i, size=(8, 72, 80))
         labels = hand_hrpqct.truth(scene)["structures"]
         features.append(_outline(labels == 1) + _outline(labels == 2)); diagnosis.append(who["diagnosis"])
     forest = RandomForestClassifier(300, min_samples_leaf=3, random_state=0)
