@@ -30,4 +30,7 @@ where = {  # recipe -> module of this floor : attribute
     "thigh-mri": "thigh:thigh_mri",
     "thigh-mri-t2": "thigh:thigh_mri_t2",
     "foot-radiograph": "foot:foot_radiograph",
+    "hand-mri": "finger_mri:hand_mri",
+    "foot-mri": "finger_mri:foot_mri",
+    "hand-mri-arthralgia": "finger_mri:hand_mri_arthralgia",
 }
