@@ -56,6 +56,8 @@ def struts(body:Body, part:tuple, fraction:Tensor)->Tensor:
     level = _spread*1.4142*torch.erfinv(fraction.clamp(0, .95))
     return ((level-f.abs())/.24 + .5).clamp(0, 1)
 
+_pores = .08    # share of the shell that severe bone loss turns into pores
+
 def lost(body:Body)->float:
     "How much bone is lost by disease, 0 to 1."
     return body.severity("bone loss")
@@ -68,6 +70,7 @@ def fill_bone(body:Body, solid, name:str, structure:str):
     far = (z-2).abs()/8
     thick = p["cortex"]*(.55 + .75*far.clamp(0, 1.6))*(1 + .12*body.texture(2.5, 41, part))*(1-.45*loss)
     body.add(part, body.share(d), "bone", structure)
+    body.add(part, (p["porosity"] + _pores*loss)*body.share(d), "marrow", structure)          # pores too small to be seen
     inside = body.share(d + thick, max(body.voxel, .25))
     body.add(part, inside, "marrow", structure)
     wanted = p["bvtv"]*(1-.5*loss)*(.80 + .75*torch.exp(d/2.4) + .12*body.texture(4., 42, part)).clamp(.3, 2.2)
@@ -164,7 +167,7 @@ def person(rng:np.random.Generator)->dict:
     crp = float(np.round(rng.lognormal(.4 + 2.0*burden, .6), 1))
     return {"seed": int(rng.integers(2**31)), "sex": "F" if female else "M", "age": age, "diagnosis": diagnosis, "burden": burden,
             "shape": {"seed": int(rng.integers(2**31)), "scale": float(np.clip(rng.normal(.94 if female else 1.05, .04), .84, 1.16)), "flesh": float(rng.normal(0, .8)), "tendon": float(rng.normal(0, .5))},
-            "bone": {"bvtv": bvtv, "cortex": float(np.clip(rng.normal(.72, .08) - .004*(age-50) - .04*female, .4, .95))},
+            "bone": {"bvtv": bvtv, "porosity": float(np.clip(.045 + .0012*(age-50) + .01*female, .02, .12)), "cortex": float(np.clip(rng.normal(.72, .08) - .004*(age-50) - .04*female, .4, .95))},
             "columns": {"diagnosis": diagnosis, "crp_mg_l": crp, "disease_years": round(float(rng.gamma(2, 4)), 1) if diagnosis != "healthy" else 0., "rheumatoid_factor": bool(rng.random() < {"healthy": .04, "RA": .7, "PsA": .06}[diagnosis])}}
 
 def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
@@ -186,10 +189,10 @@ def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
 # %% ../../nbs/2_phantom/30_finger_ct.ipynb #30-finger-ct-017
 def scores(severities:dict)->dict:
     "Bone parameters, and number and volume of erosions and of new bone."
-    bone = severities.get("bone", {"bvtv": .25, "cortex": .7, "scale": 1.}); loss = float(severities.get("bone loss") or 0.)
+    bone = severities.get("bone", {"bvtv": .25, "cortex": .7, "porosity": .05, "scale": 1.}); loss = float(severities.get("bone loss") or 0.)
     erosions = {k: v for k, v in (severities.get("erosion") or {}).items() if v > 0}; spurs = {k: v for k, v in (severities.get("new bone") or {}).items() if v > 0}
     bvtv = _strut*bone["bvtv"]*(1-.5*loss); made = bone["cortex"]*(1-.45*loss)
-    trabecular, cortical, share = 850*bvtv, 1000., _shell*made/bone["scale"]
+    trabecular, cortical, share = 850*bvtv, 1000*(1 - bone.get("porosity", .05) - _pores*loss), _shell*made/bone["scale"]
     return {"erosions": len(erosions), "spurs": len(spurs), "erosion_volume_mm3": round(sum(2.1*erosion_mm(v)**3 for v in erosions.values()), 1), "new_bone_volume_mm3": round(sum(1.4*spur_mm(v)**2 for v in spurs.values()), 1),
             "bmd_total_mg_cm3": round(share*cortical + (1-share)*trabecular, 1), "bmd_trabecular_mg_cm3": round(trabecular, 1), "bmd_cortical_mg_cm3": round(cortical, 1), "bone_volume_fraction": round(bvtv, 4), "cortical_thickness_mm": round(_shell*3.45*made, 3)}
 
