@@ -75,7 +75,7 @@ def stub(solution:str,              # The code between the two lines
             if isinstance(node, ast.Assign | ast.AnnAssign):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 set_here = [t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name) and isinstance(t.ctx, ast.Store)]
-                if given.intersection(set_here): waiting = [w for w in waiting if w.startswith("def ")]   # the answer has its place already: what came before was on the way to it
+                if given.intersection(set_here): waiting = []   # the answer has its place already: what came before, functions too, was on the way to it
                 else: waiting += [f"{name} = todo" for name in set_here]
             elif isinstance(node, ast.FunctionDef):
                 said = ast.get_docstring(node)

@@ -11,7 +11,7 @@ import inspect
 import itertools
 
 from .figures import Picture, as_array, picture, to_png, to_uint8
-from .lesson import Page
+from .lesson import Page, with_twin
 from .settings import settings
 
 # %% ../../nbs/0_core/03_explorers.ipynb #03-explorers-004
@@ -75,14 +75,16 @@ def explorer_widget(draw, alt:str, knobs:dict):
     import ipywidgets as w
     controls = {name: knob_widget(name, knob) for name, knob in knobs.items()}
     shown, said = w.Image(format="png", layout=w.Layout(max_width="100%", object_fit="contain", align_self="flex-start")), w.HTML()
+    def setting(): return ", ".join(f"{name.replace('_', ' ')} = {control.value}" for name, control in controls.items())
     def redraw(change=None):
         values = {name: control.value for name, control in controls.items()}
         shown.value = drawn_png(draw(**values))
-        said.value = (f"<p style='margin:0;color:var(--jp-ui-font-color2,#555);max-width:60em' aria-live='polite'>{html.escape(alt)} "
-                      f"Now: {html.escape(', '.join(f'{name.replace(chr(95), chr(32))} = {value}' for name, value in values.items()))}.</p>")
+        said.value = (f"<p style='margin:0;line-height:1.4;color:var(--jp-ui-font-color2,#555);max-width:60em' aria-live='polite'>{html.escape(alt)} "
+                      f"Now: {html.escape(setting())}.</p>")
     for control in controls.values(): control.observe(redraw, "value")
     redraw()
-    return w.VBox([*controls.values(), shown, said])
+    box = w.VBox([*controls.values(), shown, said])
+    return with_twin(box, lambda: Picture(shown.value, f"{alt} Here with {setting()}.", caption=f"{alt} Here with {setting()}."))
 
 # %% ../../nbs/0_core/03_explorers.ipynb #03-explorers-019
 def explore(draw,                    # Draws: takes the knobs by name, returns (H, W), (H, W, 3) uint8 or a matplotlib Figure; same knobs, same picture

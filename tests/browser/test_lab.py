@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import contextmanager
 
 import pytest
@@ -170,3 +171,57 @@ def test_a_lesson_runs_and_its_slider_moves_the_picture(path, page, lab, artefac
     page.wait_for_function("([image, before]) => image.getAttribute('src') !== before", arg=[picture.element_handle(), before], timeout=MINUTES)
     page.screenshot(path=artefacts/f"lab_{name}_after.png")
     assert complaints(page) == []
+
+
+def end_kernels(lab):
+    "Shut down every kernel of the server, as closing the course does; waits until none is left."
+    address, token = re.match(r"(http://[^/]+)/.*token=(\w+)", lab).groups()
+    def ask(path, method="GET"):
+        asked = urllib.request.Request(f"{address}/api/{path}", method=method, headers={"Authorization": f"token {token}"})
+        with urllib.request.urlopen(asked, timeout=30) as answer: return json.loads(answer.read() or "null")
+    for session in ask("sessions"): ask(f"sessions/{session['id']}", "DELETE")
+    wait_for(lambda: not ask("kernels"), 30, "the kernels to end")
+
+
+def test_what_was_saved_is_seen_again_without_its_kernel(page, lab, artefacts):
+    "Run, save, end the kernel, open again: pictures and questions are there, none complains, and running wakes them."
+    path = "3_learning/00_convolution.ipynb"
+    open_notebook(page, lab, path)
+    run_all(page)
+    assert errors_in(page, lab, path) == []   # this saves
+    scroll_to(page, ".jp-Notebook .widget-slider")   # saving leaves the widgets on the page as they are
+    page.goto("about:blank")
+    end_kernels(lab)
+    saved = json.loads((lab.folder/path).read_text(encoding="utf-8"))
+    outputs = [output.get("data", {}) for cell in saved["cells"] for output in cell.get("outputs", [])]
+    asleep = [data for data in outputs if "run the cell that made it" in "".join(data.get("text/html", ""))]
+    assert len(asleep) >= 2 and not any("widget-view" in mime for data in outputs for mime in data)
+    page.said.clear()
+    open_notebook(page, lab, path)
+    seen, last = [], -1
+    while True:   # all the way down, as what is far away is not rendered
+        seen.append(page.locator(".jp-Notebook").first.inner_text())
+        now = page.locator(".jp-WindowedPanel-outer").first.evaluate("panel => { panel.scrollBy(0, 500); return panel.scrollTop }")
+        page.wait_for_timeout(250)
+        if now == last: break
+        last = now
+    assert "model not found" not in "".join(seen) and "Loading widget" not in "".join(seen)
+    assert any("To use it, run the cell that made it." in text for text in seen)
+    note = scroll_to(page, ".jp-OutputArea-output:has(figure) >> text=To use it, run the cell that made it.")
+    assert note.locator("xpath=ancestor::*[contains(@class, 'jp-OutputArea-output')]").locator("img[alt]").first.evaluate("image => image.naturalWidth") > 50
+    page.screenshot(path=artefacts/"lab_asleep.png")
+    assert complaints(page) == []
+    run_all(page)
+    scroll_to(page, ".jp-Notebook .widget-slider")
+    assert complaints(page) == []
+
+
+def test_what_is_said_below_an_explorer_has_no_gaps_between_its_lines(page, lab, artefacts):
+    open_notebook(page, lab, "3_learning/00_convolution.ipynb")
+    run_all(page)
+    scroll_to(page, ".jp-Notebook .widget-slider")
+    said = scroll_to(page, ".jp-Notebook .widget-html p[aria-live]")
+    page.screenshot(path=artefacts/"lab_caption.png")
+    line, letters = said.evaluate("p => [parseFloat(getComputedStyle(p).lineHeight), parseFloat(getComputedStyle(p).fontSize)]")
+    lines = said.evaluate("p => p.getBoundingClientRect().height")/line
+    assert line < 1.6*letters and abs(lines - round(lines)) < .2

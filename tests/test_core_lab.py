@@ -1,0 +1,73 @@
+"`rheumkit lab` ends when it is told to, and its server with it."
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rheumkit.cli import run_until_told
+
+COMMAND = [sys.executable, "-c", "import sys; from rheumkit.cli import main; sys.exit(main())", "lab", "--no-browser"]
+posix = pytest.mark.skipif(os.name != "posix", reason="signals as these are sent on POSIX systems only")
+
+
+def wait_for(condition, seconds, what):
+    "Ask again and again until `condition()` holds; whatever it returns then."
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition(): return found
+        time.sleep(.1)
+    raise TimeoutError(f"waited {seconds} s for {what}")
+
+
+def is_listening(port):
+    with socket.socket() as s: return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def is_running(process):
+    try: os.kill(process, 0)
+    except ProcessLookupError: return False
+    return True
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_lab_takes_its_server_along(number, tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path/"config"), "JUPYTER_RUNTIME_DIR": str(tmp_path/"runtime"), "IPYTHONDIR": str(tmp_path/"ipython")}
+    with open(tmp_path/"log", "w") as log:
+        lab = subprocess.Popen([*COMMAND, "--port", str(port), "--folder", str(tmp_path/"course")], cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True)
+    server = None
+    try:
+        def running():
+            assert lab.poll() is None, (tmp_path/"log").read_text()
+            return is_listening(port) and next((tmp_path/"runtime").glob("jpserver-*.json"), None)
+        record = wait_for(running, 120, "the server to listen")
+        server = json.loads(record.read_text())["pid"]
+        assert server != lab.pid and is_running(server)
+        os.kill(lab.pid, number)   # it alone, not its group
+        assert lab.wait(60) == 0
+        assert not is_running(server) and not is_listening(port)
+        assert not record.exists(), "the server was killed and could not tidy up"
+    finally:
+        if lab.poll() is None: lab.kill()
+        if server and is_running(server): os.kill(server, signal.SIGKILL)
+
+
+@posix
+def test_who_does_not_listen_is_ended_when_told_twice(tmp_path):
+    "A program that ignores SIGTERM: the first signal is passed on, the second ends it."
+    deaf = "import os, signal, sys; signal.signal(signal.SIGTERM, lambda *_: os.kill(int(sys.argv[1]), signal.SIGTERM)); os.kill(int(sys.argv[1]), signal.SIGTERM); [signal.pause() for _ in range(9)]"
+    before = signal.getsignal(signal.SIGTERM)
+    assert run_until_told([sys.executable, "-c", deaf, str(os.getpid())]) == 0   # it tells us, we tell it, it tells us again
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_exit_status_is_passed_on(): assert run_until_told([sys.executable, "-c", "raise SystemExit(3)"]) == 3
