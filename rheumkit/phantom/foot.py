@@ -77,6 +77,7 @@ def foot_flesh(bones:dict, person:dict, x:Tensor, y:Tensor)->tuple:  # Signed di
     for a, b in ((1, 2), (2, 3), (3, 4), (4, 5)):
         p, q = bones[f"pp{a}"], bones[f"pp{b}"]; stick(p.at(0, p.length*.22), q.at(0, q.length*.22), 6., 6., 10., 10.); stick(head[a], head[b], 9., 9., 14.5, 14.5)
         stick(bones[f"mt{a}"].at(0, 22), bones[f"mt{b}"].at(0, 22), 14, 14, 22, 22)
+    stick(bones["mt1"].at(0, 40), bones["mt2"].at(0, 46), 10., 10., 17., 17.)
     low = {n: bones[n].outline.mean(0) for n in ("medial cuneiform", "cuboid", "navicular", "talus", "calcaneus")}
     stick(bones["mt1"].at(0, 4), low["medial cuneiform"], 16, 17, 26, 28); stick(low["medial cuneiform"], low["navicular"] + (-12, 0), 17, 18, 29, 31); stick(low["navicular"] + (-12, 0), low["talus"] + (-8, 0), 18, 22, 31, 34)
     stick(bones["mt5"].at(0, 6), low["cuboid"], 15, 18, 21, 25); stick(low["cuboid"], low["calcaneus"], 18, 22, 26, 33)
