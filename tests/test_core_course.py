@@ -70,6 +70,13 @@ def test_stub_waits_for_names_and_functions():
     assert course.stub("print(1)\n") == "# Your code here\n"
 
 
+def test_stub_keeps_to_itself_what_is_on_the_way():
+    "Where the answer has its place already, neither names nor functions that lead to it are given away; a function that is itself asked for is."
+    on_the_way = "### BEGIN SOLUTION\nlimit = 3\ndef gain(cut): return cut - limit\nbest = gain(5)\n### END SOLUTION"
+    assert course.as_exercise("best = worst = None\n" + on_the_way) == "best = worst = None\n# Your code here"
+    assert "def gain(cut):\n    return todo\nbest = todo" in course.as_exercise(on_the_way)
+
+
 def test_learners_edition_gives_every_cell_a_valid_id():
     cells = [{"cell_type": "markdown", "metadata": {}, "source": "a", "id": name} for name in ("ok", "ok", "not valid!", "x"*90, None)]
     cells[-1].pop("id")

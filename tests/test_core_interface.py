@@ -129,3 +129,26 @@ def test_check_shows_no_traceback_in_a_notebook():
     shell._showtraceback = lambda kind, value, lines: shown.extend(lines)
     shell.run_cell("from rheumkit.core.lesson import check\ncheck(False, 'add one')")
     assert shown == ["Not yet: add one"]
+
+
+@pytest.mark.parametrize("make, said", [(lambda: lesson.quiz([question]), "Which way?"), (lambda: lesson.predict("Left or right?", ["Left", "Right"]), "<li>Left</li>"),
+                                        (lambda: explorers.explore(knob_draw, alt="a grey square", size=(3, 9, 1)), 'alt="a grey square Here with size = 3."')])
+def test_every_widget_carries_what_is_seen_of_it_without_a_kernel(make, said, monkeypatch):
+    from IPython.core.interactiveshell import InteractiveShell
+    monkeypatch.setattr(kit.settings, "static", False)
+    bundle, _ = InteractiveShell.instance().display_formatter.format(make())
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert said in bundle["text/html"] and "run the cell" in bundle["text/html"]
+
+
+@pytest.mark.parametrize("grey", [0, 255])
+def test_marks_are_seen_on_black_and_on_white(grey):
+    "Without titles and letters, the marks alone must put both light and dark on the image."
+    import io
+
+    from PIL import Image
+    bare, marked = (np.asarray(Image.open(io.BytesIO(figures.show_images(np.full((99, 99), grey, np.uint8), alt="one grey", **marks).png)).convert("L")).astype(int)
+                    for marks in ({}, dict(spacing=(1, 1), simulated=True)))
+    assert bare.shape == marked.shape
+    corners = (slice(marked.shape[0]*3//4, None), slice(0, marked.shape[1]//2)), (slice(marked.shape[0]*3//4, None), slice(marked.shape[1]//2, None))
+    for corner in corners: assert np.ptp(marked[corner][4:-9, 9:-9]) > 130, "a mark is not to be told from the image"
