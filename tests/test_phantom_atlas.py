@@ -13,6 +13,9 @@ LAYERED = [n for n in NAMES if n not in ("knee-radiograph", "hand-radiograph", "
 SYSTEMS = systems().set_index("id").to_dict("index")
 
 
+NEVER = {(name, kind) for name in ("foot-mri", "hand-mri-arthralgia") for kind in ("periarticular", "erosion")}    # suspect arthralgia: not yet, or not at all
+
+
 def half(r): return tuple(n//2 if n > 8 else n for n in r.size)
 
 
@@ -60,6 +63,7 @@ def test_a_lesion_changes_pixels_only_where_the_truth_says(name):
     assert set(r.lesions) <= set(severities(r)[1]), "severities are named as the lesions are"
     scanner = next(iter(r.scanners.values()))
     for k, kind in enumerate(r.lesions):
+        if (name, kind) in NEVER: continue
         person, found = severities(r, [kind])
         scene, bare = (r.scene(person, r.sides[0], s, half(r)) for s in (found, without(found, (kind,))))
         with_it, without_it = (r.image(s, scanner, None) for s in (scene, bare))

@@ -83,7 +83,7 @@ served = {
     "ra-wrist-mri-bones": Served("wrist-mri", "structures"),
     "ra-hand-mri-class": Served("hand-mri", "diagnosis", clinical=("age", "sex", "crp_mg_l")),
     "ra-wrist-mri-tenosynovitis": Served("wrist-mri", "tenosynovitis"),
-    "ra-extremity-mri-prediction": Served("hand-mri", "ra_within_2_years", also="foot-mri"),
+    "ra-extremity-mri-prediction": Served("hand-mri-arthralgia", "develops_ra", also="foot-mri"),
     "ra-wrist-mri-change": Served("wrist-mri", "lesions", pair="visits", size=(96, 96)),
     "ra-wrist-mri-treatment": Served("wrist-mri", "treatment", pair="visits", size=(96, 96), only="treatment != 'none'"),
     "spa-sij-mri-lesion": Served("sij-mri", "lesions", size=(104, 104)),
