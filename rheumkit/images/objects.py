@@ -71,7 +71,7 @@ def _save(d, path, stored)->Path: # The file, in one stroke
     return path
 
 # %% ../../nbs/1_images/03_objects.ipynb #03-objects-006
-def write_image(path,                   # File (radiograph, ultrasound, photograph) or folder (MRI, CT) to write
+def write_image(path,                   # File (radiograph, ultrasound, photograph) or folder (MRI, CT, ultrasound with a channel for power Doppler) to write
                 pixels,                 # (C, H, W) or (C, D, H, W); three channels of US and XC are red, green and blue from 0 to 1
                 modality:str,           # "CR" ("DX" is written as it), "MR", "CT", "US" or "XC" (photograph)
                 spacing:tuple=None,     # (row_mm, col_mm) or (slice_mm, row_mm, col_mm)
@@ -90,7 +90,18 @@ def write_image(path,                   # File (radiograph, ultrasound, photogra
     about = dict(patient_id=patient_id, study=study, side=side, body_part=body_part, simulated=simulated, date=date)
     if modality in ("MR", "CT"): return _write_slices(path, values if values.ndim == 4 else values[:, None], modality, spacing, channels or [{} for _ in values], about, fields)
     if modality == "CR" and (values.ndim != 3 or len(values) != 1): raise ValueError(f"{path}: a radiograph is (1, H, W), not {values.shape}")
+    if modality == "US" and len(values) == 2: return _write_pair(path, values, spacing, about, fields)
     return _write_picture(path, values, modality, spacing, about, fields)
+
+def _write_pair(folder, values, spacing, about, fields):
+    "A folder with the grey image and, as a series of its own, the power of the flow; all or nothing."
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for c, name in enumerate(("B mode", "power Doppler")): _write_picture(part/f"c{c:02d}_us.dcm", values[c:c+1], "US", spacing, about, fields | {"SeriesDescription": name, "SeriesNumber": c + 1})
+    if folder.exists(): shutil.rmtree(folder)
+    os.replace(part, folder)
+    return folder
 
 def _write_picture(path, values, modality, spacing, about, fields):
     "One file: a radiograph, a photograph, an ultrasound image or sequence."
@@ -101,7 +112,7 @@ def _write_picture(path, values, modality, spacing, about, fields):
     if modality == "US" and not colour: stored, slope, intercept = np.rint(np.clip(values[0], 0, 1)*255).astype(np.uint8), 1/255, 0.
     frames = stored.shape[0] if values.ndim == 4 else 1
     said = (values.shape, spacing, sorted(about.items()), sorted(map(str, fields.items())))
-    d = _header(modality, hashlib.sha256(stored.tobytes() + repr(said).encode()).hexdigest(), series=0, fields=fields, **about)
+    d = _header(modality, hashlib.sha256(stored.tobytes() + repr(said).encode()).hexdigest(), series=fields.get("SeriesNumber", 1) - 1, fields=fields, **about)
     (_colour if colour else lambda d, shape: _grey(d, shape, 8 if modality == "US" else 16))(d, values.shape[-2:])
     d.ImageType = ["ORIGINAL", "PRIMARY"] + ([""] if modality == "CR" else [])
     d.LossyImageCompression = "00"
@@ -189,6 +200,7 @@ def read_image(path)->Tensor:  # (C, H, W) or (C, D, H, W) float32; colour as th
 def _read_slices(folder):
     "Series by number, echoes by number, slices by position."
     found = {}
+    if pair := sorted(folder.glob("c*_us.dcm")): return torch.cat([read_dicom(f).channels() for f in pair])
     for file in sorted(folder.glob("*.dcm")):
         image = read_dicom(file)
         h = image.header
@@ -210,9 +222,10 @@ def write_mask(path,              # File to write; for an ultrasound sequence a 
     files = sorted(image.glob("c00_*.dcm")) if image.is_dir() else [image]
     sources = [_whole(f) for f in files]
     labels = labels if labels.ndim == 3 else labels[None]
-    frames = len(sources) if image.is_dir() else int(sources[0].get("NumberOfFrames", 1))
+    stack = image.is_dir() and sources[0].Modality != "US"
+    frames = len(sources) if stack else int(sources[0].get("NumberOfFrames", 1))
     if len(labels) != frames or labels.shape[1:] != (sources[0].Rows, sources[0].Columns): raise ValueError(f"{path}: outlines of shape {labels.shape} do not fit the image {image.name}")
-    if frames > 1 and not image.is_dir():      # a sequence without a frame of reference: one object per frame
+    if frames > 1 and not stack:      # a sequence without a frame of reference: one object per frame
         path.mkdir(parents=True, exist_ok=True)
         for k in range(frames): _write_seg(path/f"f{k:03d}.dcm", labels[k:k+1], names, [_one_frame(sources[0], k)], k + 1)
         return path

@@ -71,11 +71,13 @@ def _write_row(cohort, i, r, folder)->dict: # The files of one image that are no
     row = cohort.table.iloc[i]
     key = f"{row.image_id}-{r.body_part.lower()}-{r.modality.lower()}" if cohort.table.image_id.duplicated().any() else str(row.image_id)
     many = r.modality in ("MR", "CT")
-    image, mask, lesions = folder/"images"/(key if many else f"{key}.dcm"), folder/"masks"/"structures"/f"{key}.dcm", folder/"masks"/"lesions"/f"{key}.npz"
+    image = next((p for p in (folder/"images"/key, folder/"images"/f"{key}.dcm") if p.exists()), None)
+    mask, lesions = folder/"masks"/"structures"/f"{key}.dcm", folder/"masks"/"lesions"/f"{key}.npz"
     sequence = r.modality == "US" and cohort.truth["structures"][i].ndim == 3
     if sequence: mask = mask.with_suffix("")
-    if not image.exists():
+    if image is None:
         pixels, machine = cohort.pixels[i], r.scanners[row.scanner]
+        image = folder/"images"/(key if many or (r.modality == "US" and len(pixels) == 2) else f"{key}.dcm")
         spacing = r.spacing(tuple(cohort.truth["structures"][i].shape))
         write_image(image, pixels, r.modality, spacing, row.patient_id, f"{row.patient_id}-{row.visit}", row.side, r.body_part, date=f"{2000 + int(row.visit)}0101", channels=series_of(machine, len(pixels)) if many else None,
                     PatientSex=row.sex, PatientAge=f"{int(row.age):03d}Y", InstitutionName=row.centre, StationName=row.scanner[:16], **({"ViewPosition": "AP" if r.view not in ("PA", "LL") else r.view} if r.modality == "DX" else {}))
