@@ -6,6 +6,7 @@
 #   make check     the quick ones of them: style, floors, notebooks and modules in step
 #   make bench     how fast it is, against other libraries; RHEUMKIT_REAL=folder for those on real images
 #   make results   the tables over doses and seeds that the pitfalls show (long; goes on where it stopped)
+#   make realism   real images (RHEUMKIT_REAL=folder) beside simulated ones -> realism/
 #   make samples   data_samples/, the small simulated cohort (same versions and seed, same bytes)
 #   make refresh   run notebooks and clean them in place; make refresh NB=nbs/3_learning/00_convolution.ipynb for one
 #   make export    notebooks -> modules
@@ -16,7 +17,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv lab demo test check bench results samples refresh export readme clean
+.PHONY: venv lab demo test check bench results realism samples refresh export readme clean
 
 $(READY): pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -45,6 +46,9 @@ bench: $(READY)
 results: $(READY)
 	$(BIN)/rheumkit results
 
+realism: $(READY)
+	$(BIN)/python tools/realism.py
+
 samples: $(READY)
 	$(BIN)/python tools/samples.py
 
@@ -58,5 +62,5 @@ readme: $(READY)
 	$(BIN)/python tools/readme.py
 
 clean:
-	rm -rf build dist *.egg-info demo demo-real artefacts .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	rm -rf build dist *.egg-info demo demo-real realism artefacts .pytest_cache .hypothesis .ruff_cache .import_linter_cache
 	find nbs rheumkit tests -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
