@@ -32,8 +32,9 @@ lab: $(READY)
 demo: $(READY)
 	$(BIN)/rheumkit demo --out demo
 
+# Two at a time, each with one thread: threads of two processes on two cores wait for each other.
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check
