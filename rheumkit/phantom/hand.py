@@ -623,7 +623,13 @@ def healthy_paths(scene:HandScene, bones:dict, others:tuple|None=None)->tuple:
 
 def with_lesions(bone:Tensor, changes:dict)->Tensor:  # (cortex, trabeculae) in mm without lesions; what `lesion_changes` returns
     "The same with lesions."
-    return (bone + changes["narrowing"] - changes["erosion"] + changes["osteophyte"] + changes["ankylosis"]).clamp_min(0)*changes["osteopenia"]*changes["sclerosis"]
+    out = bone.clone()
+    for kind, sign in (("narrowing", 1), ("erosion", -1), ("osteophyte", 1), ("ankylosis", 1)):
+        if changes[kind].shape == bone.shape: out.add_(changes[kind], alpha=sign)
+    out.clamp_(min=0)
+    for kind in ("osteopenia", "sclerosis"):
+        if changes[kind].shape == bone.shape: out.mul_(changes[kind])
+    return out
 
 def slab(d:Tensor, half:Tensor)->Tensor:  # Signed distance of the skin line and half depth inside, in mm
     "Path through soft tissue with rounded rims."
@@ -650,13 +656,13 @@ def lesion_changes(scene:HandScene)->dict:
     "What each kind of lesion does, (cortex, trabeculae) on the fine grid: mm added by narrowing, osteophytes and ankylosis, mm taken by erosion, share left by osteopenia and sclerosis. Zero (or one) wherever nothing changes."
     bones, frame, plan, grain = dict(scene.bones), scene.frame, scene.plan, scene.person["grain"]
     some = {kind: [(site, s) for site, s in scene.severities.get(kind, {}).items() if s > 0] for kind in lesion_names}
-    narrowing = torch.zeros(3, *frame.size)
+    narrowing = torch.zeros(3, *frame.size) if some["narrowing"] else torch.zeros(3, 1, 1)   # what does not occur costs nothing
     for site, severity in some["narrowing"]:
         name, moved, box = plan.narrowed(bones, site, severity); part = frame.part(*box)
         if any(p.stop-p.start < 2 for p in part): continue
         before, after = (torch.stack(bone_paths(b, frame, part, grain)[:3]) for b in (bones[name], moved))
         narrowing[(slice(None), *part)] += after-before; bones[name] = moved
-    erosion, bites, order = torch.zeros(2, *frame.size), {}, scene.person["order"]
+    erosion, bites, order = torch.zeros(2, *frame.size) if some["erosion"] else torch.zeros(2, 1, 1), {}, scene.person["order"]
     for site, severity in some["erosion"]:
         for name, *bite in _bites(scene.bones, plan.spots[site], severity, order.get(site)): bites.setdefault(name, []).append(bite)
     for name, theirs in bites.items():
