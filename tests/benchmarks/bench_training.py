@@ -127,6 +127,7 @@ def main():
     ask.add_argument("--lr", type=float, default=1e-2)
     ask.add_argument("--split", type=int, default=0, help="seed of the split by patient")
     ask.add_argument("--peer-epochs", type=int, default=12, help="0 leaves the peers out")
+    ask.add_argument("--peers", type=int, default=2, help="1 leaves MONAI out")
     ask.add_argument("--peer-seconds", type=float, default=900)
     ask.add_argument("--threads", type=int, default=2)
     a = ask.parse_args()
@@ -137,9 +138,9 @@ def main():
     splits = cohort.split(seed=a.split, fractions=(.8, 0, .2), stratify="kl")
     clocks = [ours(splits, seed, a.epochs, a.lr) for seed in range(a.seeds)]
     last = pd.DataFrame([c.curve[-1] for c in clocks])
-    print(f"\n{len(splits.train)} knees to train, {len(splits.test)} held back; {a.seeds} seeds, asked five times: kappa {last.kappa.mean():.3f} ± {last.kappa.std():.3f} (aim 0.75), "
+    if a.seeds: print(f"\n{len(splits.train)} knees to train, {len(splits.test)} held back; {a.seeds} seeds, asked five times: kappa {last.kappa.mean():.3f} ± {last.kappa.std():.3f} (aim 0.75), "
           f"AUC {last.auc.mean():.3f} ± {last.auc.std():.3f} (aim 0.91), {last.wall_s.mean():.0f} s of wall and {last.cpu_s.mean():.0f} s of processor time each\n")
-    for peer in (fastai_resnet, monai_densenet) if a.peer_epochs else (): clocks.append(peer(splits, root, a.peer_epochs, a.peer_seconds))
+    for peer in (fastai_resnet, monai_densenet)[:a.peers] if a.peer_epochs else (): clocks.append(peer(splits, root, a.peer_epochs, a.peer_seconds))
     rows = [{"what": c.name, "epochs": c.curve[-1]["epoch"], "kappa": c.curve[-1]["kappa"], "auc": c.curve[-1]["auc"], "s an epoch": c.curve[0]["wall_s"],
              **{f"s to {m}": c.until(m) for m in MARKS}, "processor s to 0.6": c.until(.6, "cpu_s")} for c in clocks]
     print(pd.DataFrame(rows).round(3).to_string(index=False))
