@@ -138,7 +138,7 @@ def demonstrate(cohort:Cohort,          # Any cohort with images from two places
                 label:str|None=None,    # Column to predict; None looks for a Kellgren–Lawrence grade
                 positive:float=2,       # Grades from here on are "ill"
                 site:str|None=None,     # Column with the place; None finds it
-                epochs:int=12,          # Times through the training images
+                epochs:int=16,          # Times through the training images
                 size:int|None=None,     # Images are resized to this, pixels; None leaves them
                )->dict:                 # internal_, external_, even_ and blind_auc, site_from_image, site_from_network, site_from_blind_network, numbers of images
     "Train with a place that goes along with the illness and once site-blind; test new patients as in the study, the other way round and evenly; probe for the place."
@@ -160,18 +160,18 @@ def demonstrate(cohort:Cohort,          # Any cohort with images from two places
 # %% ../../nbs/6_pitfalls/02_batch_effect.ipynb #02-batch-effect-020
 @lru_cache
 def practice_cohort()->Cohort:
-    "The simulated knees on which this lesson's tables are made: the right knee of 180 patients, each on two scanners, 64×64 pixels."
+    "The simulated knees on which this lesson's tables are made: the right knee of 300 patients, each on a digital and on a film scanner, 64×64 pixels."
     from rheumkit.phantom.recipes import recipe
-    one, other = list(recipe("knee-radiograph").scanners)[:2]
-    return in_memory(simulate("knee-radiograph", patients=180, seed=12, sides=("R",), scanner=one, size=(64, 64))
-                     + simulate("knee-radiograph", patients=180, seed=12, sides=("R",), scanner=other, size=(64, 64)))
+    one, other = list(recipe("knee-radiograph").scanners)[::2]
+    return in_memory(simulate("knee-radiograph", patients=300, seed=12, sides=("R",), scanner=one, size=(64, 64))
+                     + simulate("knee-radiograph", patients=300, seed=12, sides=("R",), scanner=other, size=(64, 64)))
 
 # %% ../../nbs/6_pitfalls/02_batch_effect.ipynb #02-batch-effect-030
 @lru_cache
 def few_knees()->tuple:
     "Four ill and four healthy knees on both scanners, as greys: array (2 scanners, 2 groups, 4, H, W), and the names of the scanners."
     from rheumkit.phantom.recipes import recipe
-    names = list(recipe("knee-radiograph").scanners)[:2]
+    names = list(recipe("knee-radiograph").scanners)[::2]
     both = [simulate("knee-radiograph", patients=20, seed=4, sides=("R",), scanner=name, size=(80, 80)) for name in names]
     ill = yes_or_no(both[0], "kellgren_lawrence_true")
     groups = [np.flatnonzero(ill)[:4], np.flatnonzero(~ill)[:4]]
