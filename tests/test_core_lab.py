@@ -5,23 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
+from servers import LAB, free_port, places, wait_for
 
 from rheumkit.cli import run_until_told
 
-COMMAND = [sys.executable, "-c", "import sys; from rheumkit.cli import main; sys.exit(main())", "lab", "--no-browser"]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals as these are sent on POSIX systems only")
-
-
-def wait_for(condition, seconds, what):
-    "Ask again and again until `condition()` holds; whatever it returns then."
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition(): return found
-        time.sleep(.1)
-    raise TimeoutError(f"waited {seconds} s for {what}")
 
 
 def is_listening(port):
@@ -38,12 +28,9 @@ def is_running(process):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_lab_takes_its_server_along(number, tmp_path):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path/"config"), "JUPYTER_RUNTIME_DIR": str(tmp_path/"runtime"), "IPYTHONDIR": str(tmp_path/"ipython")}
+    port, environment = free_port(), os.environ | places(tmp_path)
     with open(tmp_path/"log", "w") as log:
-        lab = subprocess.Popen([*COMMAND, "--port", str(port), "--folder", str(tmp_path/"course")], cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True)
+        lab = subprocess.Popen([*LAB, "--port", str(port), "--folder", str(tmp_path/"course")], cwd=tmp_path, env=environment, stdout=log, stderr=log, start_new_session=True)
     server = None
     try:
         def running():

@@ -335,7 +335,7 @@ def write_dicom(path,                    # File to write
                 **fields,                # More attributes by their DICOM keyword, e.g. Modality="DX", ImageLaterality="R"
                )->Path:
     "Write an image as DICOM secondary capture (16 bit with rescale). Same input, same bytes: dates are given, UIDs follow from the content."
-    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.dataset import Dataset
     import hashlib
     path, values = Path(path), np.asarray(pixels.detach().cpu() if isinstance(pixels, Tensor) else pixels, np.float32)
     if values.ndim not in (2, 3, 4) or 0 in values.shape: raise ValueError(f"{path}: pixels of shape {values.shape}; use (H, W), (C, H, W) or (C, D, H, W)")
@@ -358,6 +358,10 @@ def write_dicom(path,                    # File to write
     centre, width = window or ((low+high)/2, (high-low) or 1)
     d.WindowCenter, d.WindowWidth, d.VOILUTFunction = _decimal(centre), _decimal(width), "LINEAR_EXACT"
     for keyword,value in fields.items(): setattr(d, keyword, value)
+    return _save(d, path, stored)
+
+def _save(d, path, stored): # Pixels into a header, and both into a file (explicit little endian), in one stroke
+    from pydicom.dataset import FileMetaDataset
     d.PixelData = stored.tobytes()+b"\0"*(stored.nbytes%2)
     d.file_meta = FileMetaDataset()
     d.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"

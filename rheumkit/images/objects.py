@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .dicom import DicomError, _decimal, _quantise, _uid, read_dicom, read_header
+from .dicom import DicomError, _decimal, _quantise, _save, _uid, read_dicom, read_header
 
 # %% ../../nbs/1_images/03_objects.ipynb #03-objects-005
 _class = {"CR": "1.2.840.10008.5.1.4.1.1.1", "MR": "1.2.840.10008.5.1.4.1.1.4", "CT": "1.2.840.10008.5.1.4.1.1.2", "US": "1.2.840.10008.5.1.4.1.1.6.1", "XC": "1.2.840.10008.5.1.4.1.1.77.1.4"}
@@ -57,18 +57,6 @@ def _colour(d, shape): # Description of red, green and blue, 8 bits each
     d.SamplesPerPixel, d.PhotometricInterpretation, d.PlanarConfiguration, d.PixelRepresentation = 3, "RGB", 0, 0
     d.BitsAllocated = d.BitsStored = 8
     d.HighBit, (d.Rows, d.Columns) = 7, shape
-
-def _save(d, path, stored)->Path: # The file, in one stroke
-    from pydicom.dataset import FileMetaDataset
-    d.PixelData = stored.tobytes() + b"\0"*(stored.nbytes % 2)
-    d.file_meta = FileMetaDataset()
-    d.file_meta.TransferSyntaxUID, d.file_meta.MediaStorageSOPClassUID, d.file_meta.MediaStorageSOPInstanceUID = "1.2.840.10008.1.2.1", d.SOPClassUID, d.SOPInstanceUID
-    part = path.with_name(f".{path.name}.part")
-    try:
-        d.save_as(part, enforce_file_format=True)
-        os.replace(part, path)
-    finally: part.unlink(missing_ok=True)
-    return path
 
 # %% ../../nbs/1_images/03_objects.ipynb #03-objects-006
 def write_image(path,                   # File (radiograph, ultrasound, photograph) or folder (MRI, CT, ultrasound with a channel for power Doppler) to write

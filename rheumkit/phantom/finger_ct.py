@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['field', 'structures', 'lesions', 'bones', 'directions', 'sites', 'scales', 'finger_scanners', 'hand_hrpqct',
-           'metacarpal', 'phalanx', 'strut_level', 'struts', 'lost', 'fill_bone', 'place_of', 'erosion_mm', 'erode',
-           'spur_mm', 'build_up', 'soft_tissue', 'build', 'person', 'disease', 'scores']
+           'metacarpal', 'phalanx', 'strut_level', 'struts', 'lost', 'fill_bone', 'place_of', 'erosion_mm',
+           'lesions_of', 'erode', 'spur_mm', 'build_up', 'soft_tissue', 'build', 'person', 'disease', 'scores']
 
 # %% ../../nbs/2_phantom/30_finger_ct.ipynb #30-finger-ct-002
 import math
@@ -90,12 +90,15 @@ def erosion_mm(severity:float)->float:
     "Radius of an erosion in mm."
     return 3.6*severity**.6 if severity > 0 else 0.
 
+def lesions_of(body:Body, kind:str, size_mm):
+    "Every lesion of one kind that is there: its site, its bone, its size in mm (`size_mm` of its severity), its place (x, y, z) and the outward direction (x, y)."
+    for site in sites:
+        size = size_mm(body.severity(kind, site))
+        if size > 0: yield site, site.rsplit(" ", 1)[0], size, *place_of(site, body.person["shape"])
+
 def erode(body:Body, surfaces:dict):
     "Bites into the bone, filled with soft tissue."
-    for site in sites:
-        r = erosion_mm(body.severity("erosion", site))
-        if r <= 0: continue
-        (x0, y0, z0), (dx, dy) = place_of(site, body.person["shape"]); bone = site.rsplit(" ", 1)[0]
+    for site, bone, r, (x0, y0, z0), (dx, dy) in lesions_of(body, "erosion", erosion_mm):
         hole = ellipsoid((x0-.25*r*dx, y0-.25*r*dy, z0), (r*(.85+.35*abs(dx)), r*(.85+.35*abs(dy)), 1.05*r))
         part = body.part(tuple(a-.6 for a in hole.low), tuple(a+.6 for a in hole.high)); d = surfaces[bone].distance(*body.points(part))
         bite = hole.distance(*body.points(part)) + .16*r*body.texture(1.3, 50 + sites.index(site), part)
@@ -109,10 +112,7 @@ def spur_mm(severity:float)->float:
 
 def build_up(body:Body, surfaces:dict):
     "New bone on the surface: a broad foot, a tip that leans towards the wrist."
-    for site in sites:
-        h = spur_mm(body.severity("new bone", site))
-        if h <= 0: continue
-        (x0, y0, z0), (dx, dy) = place_of(site, body.person["shape"]); bone = site.rsplit(" ", 1)[0]
+    for site, bone, h, (x0, y0, z0), (dx, dy) in lesions_of(body, "new bone", spur_mm):
         rng = np.random.default_rng([body.person["seed"], 77, sites.index(site)]); lean = rng.uniform(.2, .9); side = rng.normal(0, .3)
         foot = round_cone((x0-1.6*dx, y0-1.6*dy, z0+1.), (x0+.12*h*dx, y0+.12*h*dy, z0+1.2), 1.2+.55*h, .8+.35*h)
         tip = round_cone((x0, y0, z0+1.1), (x0+h*dx-side*h*dy*.6, y0+h*dy+side*h*dx*.6, z0+1.2+lean*h), .6+.28*h, .3+.08*h)

@@ -3,34 +3,17 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
-import sys
-import time
 import urllib.request
 from contextlib import contextmanager
 
 import pytest
+from servers import LAB, free_port, places, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 MINUTES = 60_000   # milliseconds
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for(condition, seconds, what):
-    "Ask again and again until `condition()` holds; whatever it returns then."
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := condition(): return found
-        time.sleep(.2)
-    raise TimeoutError(f"waited {seconds} s for {what}")
 
 
 class Lab(str):
@@ -45,11 +28,10 @@ class Lab(str):
 def served(folder, log):
     "`rheumkit lab --no-browser` on a free port of this machine; gives its address with the token."
     port = free_port()
-    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder/"config"), "JUPYTER_RUNTIME_DIR": str(folder/"runtime"), "IPYTHONDIR": str(folder/"ipython"), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | places(folder) | {"PYTHONUNBUFFERED": "1"}
     environment.pop("RHEUMKIT_STATIC", None)
     with open(log, "w") as out:
-        command = [sys.executable, "-c", "import sys; from rheumkit.cli import main; sys.exit(main())", "lab", "--no-browser", "--port", str(port), "--folder", str(folder/"course")]
-        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+        server = subprocess.Popen([*LAB, "--port", str(port), "--folder", str(folder/"course")], cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
         try:
             def address():
                 if server.poll() is not None: raise RuntimeError(f"the server stopped:\n{log.read_text()}")
