@@ -75,7 +75,7 @@ def baseline(splits,              # Splits with a column `target`
 # %% ../../nbs/5_routes/02_classification.ipynb #02-classification-015
 def classify(splits,               # Splits whose tables have the column `target`
              target:str="positive",# Column of True and False
-             epochs:int=30,        # Passes over the training images
+             epochs:int=60,        # Passes over the training images
              lr:float=5e-3,        # Largest learning rate
              seed:int=0,
              mirror:dict|None=None,# Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones

@@ -109,7 +109,7 @@ def is_grade(values)->bool: # Whole numbers from 0, at least three of them, at m
 # %% ../../nbs/5_routes/00_overview.ipynb #00-overview-011
 def epochs_for(images:int,          # Images to train on
                passes:int,          # How many images a network may look at in all
-               most:int=50, least:int=6, # Limits
+               most:int=110, least:int=6, # Limits
               )->int:
     "Passes over the training images that make about the same amount of work for a small and a large cohort."
     return int(np.clip(round(passes/max(images, 1)), least, most))
@@ -151,19 +151,19 @@ def run_routes(cohort:Cohort=None,        # Images; None: those of `table`, or s
         except ValueError as e: raise CohortError(str(e), cohort.name) from None
         look_at(cohort)
     masks = "structures" in cohort.truth
-    splits = cohort.split(by="patient", seed=seed, fractions=(.6, .2, .2) if masks else (.8, 0, .2), stratify="positive")
+    splits = cohort.split(by="patient", seed=seed, fractions=(.6, .1, .3) if masks else (.8, 0, .2), stratify="positive")
     for part in (splits.train, splits.test):
         if part.table.positive.nunique() < 2: raise CohortError(f"{len(cohort.patients)} patients are too few: after the split one part has only one class", cohort.name)
     results = Results(cohort, splits, label, rule, seed, seconds=seconds)
-    a, b, c = passes or ((2200, 14000, 14000) if masks else (2500, 100000, 100000))
+    a, b, c = passes or ((2200, 32000, 32000) if masks else (2500, 120000, 120000))
     run_a(results, a, min(patients, OUTLINED//2), tell)
     mirror = _mirror(cohort)
     n = len(splits.train)
-    lr = 1e-2 if n > 1000 else 5e-3
+    lr, size = (1e-2, None) if n > 1000 else (5e-3, 64)     # from few images a network learns more, and sooner, from coarse ones
     with step(seconds, "baseline: logistic regression on thumbnails", tell): results.baseline = baseline_auc(splits, seed)
-    with step(seconds, "route B: train and judge", tell): results.routes["B"] = classify(splits, epochs=epochs_for(n, b), lr=lr, seed=seed, mirror=mirror)
+    with step(seconds, "route B: train and judge", tell): results.routes["B"] = classify(splits, epochs=epochs_for(n, b), lr=lr, seed=seed, mirror=mirror, size=size)
     if is_grade(cohort.table[label]):
-        with step(seconds, "route C: train and judge", tell): results.routes["C"] = grade(splits, label, positive="positive", epochs=epochs_for(n, c), lr=lr, seed=seed, mirror=mirror)
+        with step(seconds, "route C: train and judge", tell): results.routes["C"] = grade(splits, label, positive="positive", epochs=epochs_for(n, c), lr=lr, seed=seed, mirror=mirror, size=size)
     else: results.skipped["C"] = f"the column {label} holds classes, not grades: there is nothing to score"
     return results
 

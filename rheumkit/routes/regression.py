@@ -21,7 +21,7 @@ from .detection import Route, batch_for, train
 def grade(splits,                # Splits whose tables have the column `target`
           target:str="kellgren_lawrence", # Column of whole grades, 0 and up
           positive:str|None=None,# Column of True and False, for the class that follows; None: grade 2 or more
-          epochs:int=30,         # Passes over the training images
+          epochs:int=60,         # Passes over the training images
           lr:float=5e-3,         # Largest learning rate
           seed:int=0,
           mirror:dict|None=None, # Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones
