@@ -121,3 +121,9 @@ def test_errors_say_what_to_do(splits):
         learner(SimpleNamespace(train=Cohort(table, splits.train.tensor(), simulated=True), valid=None), "grade", task="regress")
     learn = learner(splits, "disc")
     with pytest.raises(ValueError, match="segment"): predictions(learn, splits.test)
+
+
+def test_settings_of_the_caller_are_not_changed(splits):
+    mine = Augment()
+    learner(splits, "disc", task="segment", augment=mine)
+    assert mine == Augment()

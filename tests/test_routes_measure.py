@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rheumkit.phantom.recipes import recipe, simulate
 from rheumkit.routes.classification import is_positive, roc
-from rheumkit.routes.detection import agreement, best_threshold, compartment_width, decide, measure, overlaps
+from rheumkit.routes.detection import agreement, best_threshold, compartment_width, decide, joint_spaces, measure, one_hot, overlaps
 from rheumkit.routes.regression import confusion
 
 
@@ -44,10 +45,25 @@ def test_minimum_is_averaged_over_three_millimetres():
     assert compartment_width(notch, (1., .5))[0] == pytest.approx(6*5/6)
 
 
-def test_nothing_found_is_nan_and_does_not_hide_the_other_compartment():
-    table = measure(torch.stack([torch.stack([band(4, 40), torch.zeros(48, 64)]), torch.zeros(2, 48, 64)]), (1., 1.), ["medial", "lateral"])
-    assert math.isnan(table.lateral_min_mm[0]) and math.isnan(table.narrowest_mm[1])
+def test_a_closed_compartment_is_zero_and_an_image_without_any_a_failure():
+    one_closed, nothing = torch.stack([band(4, 40), torch.zeros(48, 64)]), torch.zeros(2, 48, 64)
+    table = measure(torch.stack([one_closed, nothing]), (1., 1.), ["medial", "lateral"])
+    assert table.medial_min_mm[0] == pytest.approx(4) and table.lateral_min_mm[0] == 0 and table.narrowest_mm[0] == 0
+    assert table.loc[1].isna().all()
     assert list(table.columns) == ["medial_min_mm", "medial_mean_mm", "lateral_min_mm", "lateral_mean_mm", "narrowest_mm"]
+    assert (measure(nothing[None], (1., 1.), ["medial", "lateral"], sure=True) == 0).all(axis=None)   # bone on bone on both sides, and known to be
+
+
+def test_the_true_width_of_the_worst_knees_is_least():
+    knees = simulate("knee-radiograph", patients=60, seed=1, size=(64, 64), noise=False)
+    worst, sound = (knees.where(knees.table.kellgren_lawrence_true == g) for g in (4, 0))
+    spaces = joint_spaces(recipe("knee-radiograph").structures)
+    widths = [measure(one_hot(c.truth_tensor("structures"), spaces), c.spacing, list(spaces), sure=True).narrowest_mm for c in (worst, sound)]
+    assert len(worst) > 3 and widths[0].notna().all() and widths[0].quantile(.9) < widths[1].quantile(.1)
+
+
+def test_a_threshold_needs_both_kinds_of_patients():
+    with pytest.raises(ValueError, match="of 2 that could be measured, 2 have it"): best_threshold([1, 2, math.nan], [True, True, False])
 
 
 def test_dice_of_known_overlap():

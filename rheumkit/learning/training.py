@@ -5,7 +5,7 @@
 # %% ../../nbs/3_learning/02_training.ipynb #02-training-003
 from __future__ import annotations
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 import numpy as np, pandas as pd, torch
 from torch import Tensor, nn
@@ -313,7 +313,7 @@ def learner(splits,               # Object with .train and .valid, both cohorts;
     model = Scaled(network, x.mean(axes), x.std(axes).clamp_min(1e-6), target_mean, target_sd, bf16=bf16_gains(device), squeeze=task == "regress")
     if dims == 2: model = model.to(memory_format=torch.channels_last)
     if augment is True: augment = Augment()
-    if augment: augment.spatial = 0 if task != "segment" else 2 if aim.several else 1
+    if augment: augment = replace(augment, spatial=0 if task != "segment" else 2 if aim.several else 1)
     kit = _fastai()
     batches = [Batches(x, y, min(batch, len(x)), True, augment or None, seed, device)]
     batches.append(Batches(_images(valid, aim), _targets(valid, aim), 2 * batch, device=device) if valid is not None else Batches(x[:1], y[:1], 1, device=device))

@@ -63,12 +63,18 @@ def one_hot(structures:Tensor, # Label maps (N, H, W)
 def measure(spaces_of:Tensor,  # Masks or probabilities (N, compartments, H, W)
             spacing:tuple,     # Size of a pixel (row, column) in mm
             names:list,        # Names of the compartments, in the order of the second axis
+            sure:bool=False,   # The masks are the truth: a space that is not there is closed
             **kwargs,          # Passed to `compartment_width`
            )->pd.DataFrame:    # One row an image: <name>_min_mm, <name>_mean_mm and narrowest_mm (the smallest minimum); nan: not found
-    "Joint space widths of many images, in mm. Source of the two measures: Neumann 2009, doi 10.1016/j.joca.2008.11.001."
+    """Joint space widths of many images, in mm. Source of the two measures: Neumann 2009, doi 10.1016/j.joca.2008.11.001.
+
+    Bone on bone leaves no space to outline. A compartment without a band counts as closed (0 mm) where the other compartment of the same image was found, or where the masks are `sure`;
+    an image in which nothing was found is a failure (nan) and not a closed joint."""
     rows = [{f"{name}_{kind}_mm": value for name, space in zip(names, image) for kind, value in zip(("min", "mean"), compartment_width(space, spacing, **kwargs))}
             for image in spaces_of]
     table = pd.DataFrame(rows)
+    if sure: table = table.fillna(0.)
+    else: table = table.where(table.notna() | ~table.notna().any(axis=1).to_numpy()[:, None], 0.)
     table["narrowest_mm"] = table[[f"{name}_min_mm" for name in names]].min(axis=1)
     return table
 
@@ -125,9 +131,11 @@ def agreement(measured,     # Measurements, one an image; nan: failed
 def best_threshold(width,     # Measurements of patients that are NOT in the test set; nan: failed
                    positive,  # True where the patient has the disease
                   )->float:   # Call disease when the width is at most this
-    "The cut that maximises sensitivity + specificity - 1 (Youden 1950)."
+    "The cut that maximises sensitivity + specificity - 1 (Youden 1950). ValueError where the patients that could be measured do not include both kinds."
     width, positive = np.asarray(width, float), np.asarray(positive, bool)
     width, positive = width[~np.isnan(width)], positive[~np.isnan(width)]
+    if positive.all() or not positive.any():
+        raise ValueError(f"a threshold needs patients with and without the disease: of {len(positive)} that could be measured, {positive.sum()} have it. Use more patients, or another split")
     cuts = np.unique(width)
     youden = [(width[positive] <= c).mean() - (width[~positive] <= c).mean() for c in cuts]
     return float(cuts[int(np.argmax(youden))])
@@ -197,7 +205,7 @@ def detect(splits,              # Splits of a cohort that has true masks
     test, names = splits.test, list(spaces)
     (found, labels), (tuning, _) = measured(learn, test, spaces), measured(learn, splits.valid, spaces)
     masks = test.truth_tensor("structures")
-    truth, dice = measure(one_hot(masks, spaces), test.spacing, names), overlaps(labels, masks, spaces)
+    truth, dice = measure(one_hot(masks, spaces), test.spacing, names, sure=True), overlaps(labels, masks, spaces)
     patients = test.table.patient_id.to_numpy()
     threshold = best_threshold(tuning.narrowest_mm, splits.valid.table[positive])
     mean_of = lambda values: interval(lambda t, p: float(np.nanmean(p)), np.zeros(len(patients)), np.asarray(values, float), patients, seed=seed)
