@@ -9,7 +9,7 @@ __all__ = ['finger_lesions', 'finger_structures', 'hand_field', 'foot_field', 'h
            'finger_person', 'arthralgia_person', 'finger_disease', 'foot_finger_disease', 'finger_scores']
 
 # %% ../../nbs/2_phantom/29_finger_mri.ipynb #29-finger-mri-003
-import math, zlib
+import math, pickle, zlib
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -80,17 +80,11 @@ def _solid(tube, hollow=None)->Solid:
 
 def person_rays(person:dict, region:Region)->tuple:
     "The rays of one person, middle of all joints at the origin."
-    shape = {k: person[k] for k in ("size", "width", "joint_space", "seed")}
-    return _rays(region, tuple(shape.items()), tuple(sorted(person["bone"].items())), person.get("valgus", 0.), _Same(person))
-
-class _Same(dict):
-    "A person who is not compared: what matters of him is in the other arguments."
-    def __hash__(self): return 0
-    def __eq__(self, other): return True
+    return _rays(region, pickle.dumps(person))
 
 @lru_cache(16)
-def _rays(region, shape, bone, valgus, person)->tuple:
-    bones = region.skeleton(person, region.pose); out = []
+def _rays(region, everything:bytes)->tuple:  # All that is known of the person, so that nobody gets the bones of another
+    person = pickle.loads(everything); bones = region.skeleton(person, region.pose); out = []
     heads = {d: bones[f"{region.first}{d}"] for d in region.digits}
     middle = np.mean([b.at(0, b.length-b.radius) for b in heads.values()], 0)
     for d, mc in heads.items():
@@ -305,14 +299,9 @@ def finger_person(rng:np.random.Generator)->dict:
                         "psoriasis": bool(rng.random() < (.80 if psa else .03)), "crp_mg_l": float(np.round(np.exp(.9 + 2.*a - .35*psa + rng.normal(0, .6)), 1)), "body_mass_index": float(np.round(rng.normal(28.5 if psa else 26.5, 4.5), 1)),
                         "swollen_joints": int(rng.poisson(1 + 9*a*(.6 if psa else 1))), "pain_0_10": int(np.clip(round(2 + 5*a + rng.normal(0, 1.5)), 0, 10))}}
 
-def _like(rng, mine, theirs):
-    "The stream of random numbers that another recipe would get for the same patient and purpose."
-    entropy = getattr(rng.bit_generator.seed_seq, "entropy", None); names = {zlib.crc32(m.encode()) for m in mine}
-    return np.random.default_rng([zlib.crc32(theirs.encode()), *entropy[1:]]) if isinstance(entropy, (list, tuple)) and entropy and entropy[0] in names else rng
-
 def arthralgia_person(rng:np.random.Generator)->dict:
     "Somebody with joint pain and without arthritis, and what becomes of it."
-    rng = _like(rng, ("hand-mri-arthralgia",), "foot-mri"); p = _anatomy(foot_person(rng), rng); sex = "F" if rng.random() < .76 else "M"; age = float(np.clip(rng.normal(44, 12.5), 18, 80))
+    p = _anatomy(foot_person(rng), rng); sex = "F" if rng.random() < .76 else "M"; age = float(np.clip(rng.normal(44, 12.5), 18, 80))
     latent = rng.normal(); acpa = bool(rng.random() < 1/(1+math.exp(2.1 - 1.1*latent))); a = float(1/(1+math.exp(2.9 - 1.25*latent - .4*acpa - .8*rng.normal()))); seen = a > .13
     hazard = .0012*math.exp(1.75*acpa + 1.9*seen + 1.2*(a-.2)); wait = float(rng.weibull(.62)/hazard); followed = float(np.clip(rng.normal(23.5, 2.5), 6, 24))
     return {**p, "sex": sex, "age": age, "size": (.96 if sex == "F" else 1.05)*float(np.exp(rng.normal(0, .03))), "activity": .62*a, "rays": np.exp(rng.normal(0, .5, 4)), "toes": np.exp(rng.normal(0, .5, 5))*(.8, 1.1, 1.1, .9, 1.2),
@@ -322,13 +311,14 @@ def arthralgia_person(rng:np.random.Generator)->dict:
 
 def finger_disease(person:dict, side:str, visit:int, rng:np.random.Generator, region:Region=hand_region)->dict:
     "Severities of one hand or forefoot at one visit: share of the room (synovitis), of the assessed bone (oedema, erosion), mm (tenosynovitis), 0–1 (periarticular)."
-    rng = _like(rng, ("hand-mri-arthralgia",), "foot-mri"); n = len(region.digits); w = person["weights"]
+    n = len(region.digits); w = person["weights"]
     base = person["toes"] if region.name == "mtp" else person["rays"]
-    own = np.exp(rng.normal(0, .55, (6, 5)))[:, :n]; halves = np.exp(rng.normal(0, .7, (2, 2, 5)))[..., :n]; early = rng.random((2, 5))[:, :n]; picked = rng.permutation(n)
-    rays = base*np.exp(rng.normal(0, .18, 5))[:n]
+    here = np.random.default_rng([int(rng.integers(2**31)), zlib.crc32(region.name.encode())])   # the luck of a joint is not that of the joint of the same number in hand or foot
+    own = np.exp(here.normal(0, .55, (6, n))); halves = np.exp(here.normal(0, .7, (2, 2, n))); early = here.random((2, n)); picked = here.permutation(n)
+    rays = base*np.exp(here.normal(0, .18, n))
     if person["psa"]:
         rays = rays.copy(); rays[picked[0]] = 1.5
-        if rng.random() < .45: rays[picked[1]] = 1.1
+        if here.random() < .45: rays[picked[1]] = 1.1
     side_activity = float(np.exp(rng.normal(0, .55 if person["psa"] else .15))); place = rng.normal(size=(visit+1, 6))[-1]   # last: depends on the visit
     a = float(np.clip(person["activity"]*side_activity, 0, 1.1))*max(1-person["response"], .02)**visit; flare = rays*a
     synovitis = np.clip(.80*w[0]*flare*own[0]**.6 - .07, 0, .97); sheath = np.clip(3.3*w[1]*person["sheath_share"]*flare*own[1] - .7, 0, 5.5); peri = np.clip(2.2*w[2]*person["sheath_share"]*flare*own[2]*early[0] - .6, 0, 3.2)
@@ -373,7 +363,7 @@ _common = dict(reach=(4, 3), modality="MR", view="CORONAL", size=(16, 96, 96), s
 
 hand_mri = layered_recipe(finger_build, mri_image, hand_field, name="hand-mri", title="MRI of the knuckles, T1 after gadolinium and T2 with fat suppressed: rheumatoid (seropositive, seronegative) or psoriatic arthritis", body_part="HAND",
                           person=finger_person, disease=finger_disease, scales=_scales(4), **_common)
-foot_mri = layered_recipe(foot_build, mri_image, foot_field, name="foot-mri", title="MRI of the metatarsophalangeal joints in suspect arthralgia: does rheumatoid arthritis develop?", body_part="FOOT",
+foot_mri = layered_recipe(foot_build, mri_image, foot_field, name="foot-mri", title="MRI of the metatarsophalangeal joints in suspect arthralgia: does rheumatoid arthritis develop?", body_part="FOOT", people="arthralgia",
                           person=arthralgia_person, disease=foot_finger_disease, scales=_scales(5), **_common)
-hand_mri_arthralgia = layered_recipe(finger_build, mri_image, hand_field, name="hand-mri-arthralgia", title="MRI of the knuckles in suspect arthralgia, of the people of foot-mri", body_part="HAND",
+hand_mri_arthralgia = layered_recipe(finger_build, mri_image, hand_field, name="hand-mri-arthralgia", title="MRI of the knuckles in suspect arthralgia, of the people of foot-mri", body_part="HAND", people="arthralgia",
                                      person=arthralgia_person, disease=finger_disease, scales=_scales(4), **_common)

@@ -6,21 +6,19 @@
 __all__ = ['foot_bones', 'foot_joint_space_mm', 'foot_pose', 'foot_joint_of', 'foot_joints', 'foot_erosion_sites',
            'foot_worn_sites', 'foot_structures', 'foot_field_mm', 'foot_ratingen_joints', 'foot_scanners', 'foot',
            'foot_radiograph', 'foot_skeleton', 'foot_centres', 'foot_flesh', 'foot_path', 'foot_narrowed',
-           'foot_bridge', 'foot_middle', 'like_hand', 'foot_person', 'foot_place', 'foot_disease', 'foot_scores',
-           'foot_scene', 'foot_closeup', 'hand_and_foot']
+           'foot_bridge', 'foot_middle', 'foot_person', 'foot_place', 'foot_disease', 'foot_scores', 'foot_scene',
+           'foot_closeup']
 
 # %% ../../nbs/2_phantom/28_foot.ipynb #28-foot-003
-import math, zlib
+import math
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..images.cohort import Cohort
 from .hand import (Block, HandScene, Limb, _curve, _damage, _ring, _steps, advanced, ankylosis_score, destroyed_share, digit, erosion_score, hand_image, hand_person, hand_truth, joint_grade,
                                    lesion_names, narrowing_score, osteophyte_score, plate_gone, ratingen_score, round_sticks, skin_distance, slab, subluxation_score, tube_bridge)
-from .recipes import simulate
 from .scanners import RadiographScanner
 from .shapes import Recipe
 
@@ -117,14 +115,9 @@ def foot_middle(bones):
 # %% ../../nbs/2_phantom/28_foot.ipynb #28-foot-011
 _often_foot = {"mtp1": .05, "mtp2": .35, "mtp3": .45, "mtp4": .35, "mtp5": .75, "ip1": -.05}
 
-def like_hand(rng:np.random.Generator)->np.random.Generator:
-    "The stream that the hand's recipe would get for the same patient and purpose."
-    entropy = getattr(rng.bit_generator.seed_seq, "entropy", None); mine, theirs = (zlib.crc32(f"{r}-radiograph".encode()) for r in ("foot", "hand"))
-    return np.random.default_rng([theirs, *entropy[1:]]) if isinstance(entropy, (list, tuple)) and entropy and entropy[0] == mine else rng
-
 def foot_person(rng:np.random.Generator)->dict:
     "A person of `hand_person`, with feet."
-    person = hand_person(like_hand(rng)); own = np.random.default_rng([person["grain"], 28]); f = person["sex"] == "F"
+    person = hand_person(rng); own = np.random.default_rng([person["grain"], 28]); f = person["sex"] == "F"
     return {**person, "bone": {b: float(np.exp(own.normal(0, .028))) for b in foot_bones}, "size": person["size"]*float(np.exp(own.normal(0, .012))),
             "wobble": {n: (0., *(float(a) for a in own.normal(0, .4, 2)), float(np.exp(own.normal(0, .03)))) for n in _tarsals},
             "valgus": float(np.clip(own.normal(9. if f else 3., 7.) + max(person["age"]-50, 0)*.15, -6, 34)), "soft": person["soft"]*float(np.exp(own.normal(0, .05))),
@@ -142,6 +135,7 @@ def foot_place(person:dict, draws:np.ndarray)->dict:  # 12 standard normal numbe
 
 def foot_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severity (0..1) of every lesion of one foot at one visit: the activity and the years of the hand's disease, the feet's own liability."
+    rng = np.random.default_rng([int(rng.integers(2**31)), 28])   # the luck of a foot is not that of the hand
     whole = rng.normal(.15, .25); own = {j: float(whole+a) for j, a in zip(foot_joints, rng.normal(0, .5, 6))}; half = dict(zip(foot_erosion_sites, rng.normal(0, .35, 12))); slack = rng.normal(0, .35, 6); thick = rng.normal(0, .4, 2)
     pose = foot_place(person, rng.normal(size=(visit+1, 12))[-1]); years = person["columns"]["disease_years"] + visit; ill = person["activity"] > -9
     drive = {j: person["activity"] + person["foot_liable"][j] + own[j] for j in foot_joints}
@@ -191,17 +185,8 @@ def foot_closeup(person:dict, severities:dict, joint:str, mm:float=40., size:int
     "One joint of a right foot, larger."
     return HandScene(person, "R", severities, (size, size), (mm, mm), foot_centres(foot_skeleton(person, severities.get("pose", foot_pose)))[joint], foot)
 
-foot_radiograph = Recipe(name="foot-radiograph", title="Forefoot radiograph of the patients of the hand radiograph, by joint", modality="DX", body_part="FOOT", view="AP", size=(256, 160), scanners=foot_scanners,
+foot_radiograph = Recipe(name="foot-radiograph", people="hand-radiograph", title="Forefoot radiograph of the patients of the hand radiograph, by joint", modality="DX", body_part="FOOT", view="AP", size=(256, 160), scanners=foot_scanners,
     structures=foot_structures, lesions=lesion_names,
     scales={"svdh_erosion": (0, 60, 2.), "svdh_narrowing": (0, 24, 1.3), "svdh_total": (0, 84, 2.8), "ratingen": (0, 25, 1.1), "subluxation": (0, 5, .3), **{f"erosion_{j}": (0, 10, .6) for j in foot_joints},
             **{f"narrowing_{j}": (0, 4, .45) for j in foot_joints}, **{f"ratingen_{j}": (0, 5, .4) for j in foot_ratingen_joints}, **{f"kellgren_lawrence_{j}": (0, 4, .45) for j in foot_worn_sites}},
     person=foot_person, disease=foot_disease, scene=foot_scene, image=hand_image, truth=hand_truth, scores=foot_scores, spacing=lambda size: (foot_field_mm[0]/size[0], foot_field_mm[1]/size[1]))
-
-# %% ../../nbs/2_phantom/28_foot.ipynb #28-foot-016
-def hand_and_foot(patients:int=100, visits:int=1, seed:int=0, scanner=None, reader=None, noise:bool=True)->tuple:  # As in `simulate`; returns (hands, feet), two cohorts
-    "Hands and feet of the same patients, at the same centre: rows of one patient, side and visit share their `case_id`; `image_id` tells hand from foot."
-    hands = simulate("hand-radiograph", patients, visits, scanner, reader, seed, noise=noise)
-    where = dict(zip(hands.table.patient_id, hands.table.scanner))
-    feet = simulate(foot_radiograph, patients, visits, lambda row: where[row["patient_id"]], reader, seed, noise=noise)
-    def told(c, word): return Cohort(c.table.assign(image_id=c.table.image_id + f"-{word}"), c.pixels, truth=c.truth, spacing=c.spacing, name=c.name, simulated=True)
-    return told(hands, "hand"), told(feet, "foot")

@@ -5,14 +5,12 @@
 # %% auto #0
 __all__ = ['plates', 'horns', 'compartments', 'corners', 'structures', 'lesions', 'field', 'loss_kept', 'osteophyte_mm',
            'flattening_mm', 'extrusion_mm', 'phenotypes', 'knee_tissues', 'scanners', 'knee_mri', 't2_lesions',
-           'echo_times', 't2_scanners', 'knee_mri_t2', 'radiograph_stream', 'person', 'disease', 'phenotype', 't2_of',
-           'scores', 'plate_map', 'Knee', 'build', 'SagittalScene', 'knee_image', 'sagittal', 't2_scores', 't2_image',
-           't2_build', 'fitted_t2']
+           'echo_times', 't2_scanners', 'knee_mri_t2', 'person', 'disease', 'phenotype', 't2_of', 'scores', 'plate_map',
+           'Knee', 'build', 'SagittalScene', 'knee_image', 'sagittal', 't2_scores', 't2_image', 't2_build', 'fitted_t2']
 
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-002
 import copy
 import math
-import zlib
 from dataclasses import replace
 from functools import lru_cache
 
@@ -86,15 +84,9 @@ def _patella(p:dict)->Solid:
     return place(intersection(whole, back, blend=4.), rotation("z", p["patella"][3]), pivot=(x, y, 0))
 
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-009
-def radiograph_stream(rng:np.random.Generator)->np.random.Generator:
-    "The random numbers that the recipe of the knee radiograph gets for the same seed, patient and side; the generator itself where it was not made by `simulate`."
-    entropy = rng.bit_generator.seed_seq.entropy
-    if not isinstance(entropy, (list, tuple)) or len(entropy) < 3: return rng
-    return np.random.default_rng([zlib.crc32(b"knee-radiograph"), *entropy[1:]])
-
 def person(rng:np.random.Generator)->dict:
     "Anatomy and demographics: those of the radiograph's person, and what only MRI shows; lengths in mm of an average knee."
-    rng = radiograph_stream(rng); who = knee_person(rng)
+    who = knee_person(rng)
     own = np.random.default_rng(int(rng.integers(2**31))); n = own.normal
     female = who["sex"] == "F"
     return {**who, "seed": int(own.integers(2**31)), "scale": float(np.clip(who["size"]*.965, .84, 1.1)),
@@ -128,7 +120,7 @@ def _lesions(x:dict, person:dict, own:np.random.Generator)->dict:
 
 def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severities 0 to 1 of one knee at one visit, what it means for the person, and how the knee lay in the coil."
-    rng = radiograph_stream(rng); later = copy.deepcopy(rng)
+    later = copy.deepcopy(rng)
     x = knee_disease(person, side, visit, rng); future = knee_disease(person, side, visit+6, later)
     own = np.random.default_rng(int(rng.integers(2**31))); lesion_seed = int(own.integers(2**31))
     s = _lesions(x, person, np.random.default_rng(lesion_seed))
@@ -500,7 +492,7 @@ scanners = {s.name: s for s in (
     _scanner("Aster 3T", "North", 3., 26., 2300., 34., (.012, .010), suppress=.95, acquired=(1., .95), bias=.35, towards=(0., -.1, -.35), shift=.5),
     _scanner("Borea 1.5T", "South", 1.5, 30., 2000., 42., (.024, .020), suppress=.88, acquired=(.8, .85), bias=.25, towards=(0., .2, .3), shift=1.2, leak=.3, gain=(1.25, 1.25)))}
 
-_kept = dict(modality="MR", body_part="KNEE", view="SAGITTAL", structures=structures, person=person, disease=disease)
+_kept = dict(people="knee-radiograph", modality="MR", body_part="KNEE", view="SAGITTAL", structures=structures, person=person, disease=disease)
 _scales = {"moaks_cartilage": (0, 3, .4), "moaks_bone_marrow_lesion": (0, 3, .4), "moaks_meniscus_medial": (0, 3, .4), "moaks_meniscus_lateral": (0, 3, .4), "moaks_osteophyte": (0, 3, .4), "moaks_effusion": (0, 3, .4),
            "moaks_patellofemoral_cartilage": (0, 3, .45)}
 knee_mri = sagittal(layered_recipe(build, knee_image, field, reach=(5, 4), name="knee-mri", title="Knee MRI in osteoarthritis, sagittal", size=(20, 128, 128), scanners=scanners, lesions=lesions, scales=_scales, scores=scores, **_kept), build, (20, 128, 128))

@@ -6,6 +6,7 @@
 __all__ = ['Reader', 'tuned', 'agreeing', 'agreeing_outlines']
 
 # %% ../../nbs/2_phantom/07_readers.ipynb #07-readers-002
+import zlib
 from dataclasses import dataclass, replace
 import numpy as np
 
@@ -16,7 +17,7 @@ class Reader:
     bias:float = 0.     # Severity of the reader: 0 fair, +1 reads one usual standard deviation too high
     spread:float = 1.   # Inconsistency: 0 always reads the same, 1 a usual reader
     drift:float = 0.    # Change of bias from the first to the last image read (practice, a new convention)
-    name:str = "reader"
+    name:str = "reader" # Two readers of equal habits and different names err independently
     fatigue:float = 0.  # Growth of the inconsistency from the first to the last image: 1 doubles it
     least:float = 0.    # Schema: a true score below this is not counted (a dent of half a millimetre is no erosion)
     outwards:float = 0. # Outlines: how far outside the true border this reader draws, mm; negative: inside
@@ -36,7 +37,7 @@ class Reader:
         low, high, usual = scale
         true = np.asarray(true, float)
         true = np.where(true < self.least, low, true)
-        chance = np.random.default_rng(seed).normal(size=len(true))
+        chance = np.random.default_rng([*np.ravel(seed), zlib.crc32(self.name.encode())]).normal(size=len(true))
         session = np.linspace(0, 1, len(true)) if len(true) > 1 else np.zeros(len(true))
         felt = true + usual*(self.bias + self.drift*session + self.spread*(1 + self.fatigue*session)*chance)
         return np.clip(np.rint(felt), low, high).astype(int)

@@ -32,9 +32,9 @@ def recipes()->pd.DataFrame:
                           "lesions": ", ".join(r.lesions), "scores": ", ".join(r.scales), "systems": ", ".join(serves(r.name))} for r in map(recipe, _where)])
 
 # %% ../../nbs/2_phantom/08_recipes.ipynb #08-recipes-007
-def _stream(recipe, seed, *where)->np.random.Generator:
-    "A random generator that depends on the seed and on what it is for, and on nothing else."
-    return np.random.default_rng([zlib.crc32(recipe.name.encode()), seed, *(zlib.crc32(str(w).encode()) for w in where)])
+def _stream(whose, seed, *what)->np.random.Generator:
+    "A random generator that depends on the seed, on whose it is (a population or a recipe) and on what it is for, and on nothing else."
+    return np.random.default_rng([zlib.crc32(whose.encode()), seed, *(zlib.crc32(str(w).encode()) for w in what)])
 
 class _Rendered:
     "The images (or one kind of truth) of a simulated cohort: rendered when asked for."
@@ -45,19 +45,39 @@ class _Rendered:
         r = recipe(self.name); c = self.cases[i]
         scene = r.scene(self.persons[c["person"]], c["side"], c["severities"], size=self.size)
         if self.what != "pixels": return r.truth(scene)[self.what]
-        rng = _stream(r, self.seed, "exposure", c["person"], c["side"], c["visit"]) if self.noise else None
+        rng = _stream(r.name, self.seed, "exposure", c["person"], c["side"], c["visit"]) if self.noise else None
         return r.image(scene, r.scanners[c["scanner"]], rng).float()
 
 # %% ../../nbs/2_phantom/08_recipes.ipynb #08-recipes-009
-def _choose_scanner(recipe, scanner, patient, person, row, rng):
-    names = list(recipe.scanners)
-    if scanner is None: chosen = names[rng.integers(len(names))]
-    elif callable(scanner): chosen = scanner({**row, "patient": patient})
-    elif isinstance(scanner, str): chosen = scanner
-    elif isinstance(scanner, dict): chosen = rng.choice(list(scanner), p=np.array(list(scanner.values()), float)/sum(scanner.values()))
-    else: chosen = list(scanner)[rng.integers(len(scanner))]
-    if chosen not in recipe.scanners: raise ValueError(f"Recipe {recipe.name!r} has no scanner {chosen!r}. Its scanners: {', '.join(names)}")
-    return str(chosen)
+def _booked(r, scanner, seed, p)->str:
+    """The scanner on which a patient is examined. The centre comes first: the patient draws a lot for every centre and goes to the first of those that have a scanner for this examination,
+    so two recipes of one population that stand in the same centres see a patient in the same one; then one of the recipe's scanners there."""
+    shares = {scanner: 1.} if isinstance(scanner, str) else scanner if isinstance(scanner, dict) else dict.fromkeys(r.scanners if scanner is None else scanner, 1.)
+    for name in shares: _known(r, name)
+    centres = {}
+    for name, share in shares.items():
+        if share > 0: centres[r.scanners[name].centre] = centres.get(r.scanners[name].centre, 0.) + share
+    if not centres: raise ValueError(f"Recipe {r.name!r} has to be made on some scanner, and scanner={scanner!r} names none with a share above 0. Its scanners: {', '.join(r.scanners)}")
+    centre = min(centres, key=lambda c: _stream(r.people, seed, "centre", p, c).exponential()/centres[c])     # a race: the share of a centre is the share of its patients
+    there = {name: share for name, share in shares.items() if share > 0 and r.scanners[name].centre == centre}
+    return min(there, key=lambda name: _stream(r.people, seed, "scanner", p, name).exponential()/there[name])
+
+def _known(r, scanner)->str:
+    if scanner not in r.scanners: raise ValueError(f"Recipe {r.name!r} has no scanner {scanner!r}. Its scanners: {', '.join(r.scanners)}")
+    return str(scanner)
+
+def _examinations(r, person, p, seed, visits, sides, scanner):
+    "The rows of one patient, and the severities behind each."
+    number = f"S{seed}-{p:05d}"; usual = None if callable(scanner) else _booked(r, scanner, seed, p)
+    for side in sides:
+        for visit in range(visits):
+            severities = r.disease(person, side, visit, _stream(r.people, seed, "disease", p, side))
+            row = {"image_id": f"{r.name}-{number}{side}{visit}", "patient_id": f"{r.people}-{number}", "case_id": f"{r.people}-{number}{side}{visit}", "visit": visit, "side": side,
+                   "body_part": r.body_part, "modality": r.modality, "view": r.view, "sex": person["sex"], "age": person["age"] + visit, **person.get("columns", {}),
+                   **{k + "_true" if k in r.scales else k: v for k, v in r.scores(severities).items()}}
+            row["scanner"] = usual or _known(r, scanner({**row, "patient": p}))
+            row["centre"] = r.scanners[row["scanner"]].centre
+            yield row, severities
 
 def simulate(name,               # Recipe, its name, or the id of one of the review's systems
              patients:int=100,   # How many people
@@ -72,27 +92,19 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
     "A cohort of simulated examinations with known truth. Raises ValueError, naming the valid choices, for an unknown recipe or scanner."
     if isinstance(name, str) and name not in _where:
         from rheumkit.phantom.systems import served, simulate_system
-        if name in served: return simulate_system(name, patients, scanner, reader, seed, size, noise)
+        if name in served: return simulate_system(name, patients, scanner, reader, seed, size, noise, visits, sides)
     r = recipe(name); reader = Reader() if reader is None else reader
     if patients < 1 or visits < 1: raise ValueError(f"simulate needs at least one patient and one visit, got patients={patients}, visits={visits}")
     size = tuple(size) if size is not None else tuple(r.size)
     if len(size) not in (len(r.size), 2): raise ValueError(f"Recipe {r.name!r} makes images of {len(r.size)} dimensions like {r.size}; size={size} does not fit")
-    persons, cases, rows = [], [], []
-    for p in range(patients):
-        person = r.person(_stream(r, seed, "person", p)); persons.append(person)
-        draws = _stream(r, seed, "centre", p).bit_generator.state
-        for side in sides or r.sides:
-            for visit in range(visits):
-                severities = r.disease(person, side, visit, _stream(r, seed, "disease", p, side))
-                row = {"image_id": f"S{seed}-{p:05d}{side}{visit}", "patient_id": f"S{seed}-{p:05d}", "case_id": f"S{seed}-{p:05d}{side}{visit}", "visit": visit, "side": side,
-                       "body_part": r.body_part, "modality": r.modality, "view": r.view, "sex": person["sex"], "age": person["age"] + visit, **person.get("columns", {}),
-                       **{k + "_true" if k in r.scales else k: v for k, v in r.scores(severities).items()}}
-                rng = np.random.default_rng(); rng.bit_generator.state = draws
-                row["scanner"] = _choose_scanner(r, scanner, p, person, row, rng)
-                row["centre"] = r.scanners[row["scanner"]].centre
-                rows.append(row); cases.append({"person": p, "side": side, "visit": visit, "severities": severities, "scanner": row["scanner"]})
-    table = pd.DataFrame(rows)
-    for i, (score, scale) in enumerate(r.scales.items()):
-        table[score] = reader.read(table[score + "_true"], scale, seed=[seed, i])
-    parts = {what: _Rendered(r.name, persons, cases, what, size, noise, seed) for what in ("pixels", "structures", "lesions")}
+    sides = tuple(r.sides if sides is None else sides)
+    if not sides or not set(sides) <= set(r.sides): raise ValueError(f"Recipe {r.name!r} has the sides {', '.join(r.sides)}; sides={sides} does not fit")
+    persons = [r.person(_stream(r.people, seed, "person", p)) for p in range(patients)]
+    found = [(p, row, severities) for p, person in enumerate(persons) for row, severities in _examinations(r, person, p, seed, visits, sides, scanner)]
+    table = pd.DataFrame([row for _, row, _ in found])
+    cases = [{"person": p, "side": row["side"], "visit": row["visit"], "severities": severities, "scanner": row["scanner"]} for p, row, severities in found]
+    for score, scale in r.scales.items():
+        table[score] = reader.read(table[score + "_true"], scale, seed=[seed, zlib.crc32(r.name.encode()), zlib.crc32(score.encode())])
+    source = r.name if r.name in _where else r      # a name travels lightly to another process
+    parts = {what: _Rendered(source, persons, cases, what, size, noise, seed) for what in ("pixels", "structures", "lesions", "reach")}
     return Cohort(table, parts.pop("pixels"), truth=parts, spacing=r.spacing(size), name=r.name, simulated=True)

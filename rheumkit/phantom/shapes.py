@@ -288,10 +288,12 @@ class Recipe:
     disease:Callable    # disease(person, side, visit, rng) -> severities; the rng is the same for all visits of one side
     scene:Callable      # scene(person, side, severities, size=None) -> scene (3-D solids on a Grid); depends on nothing else
     image:Callable      # image(scene, scanner, rng) -> float32 (C, H, W) or (C, D, H, W); rng None: no noise
-    truth:Callable      # truth(scene) -> {"structures": uint8 (H, W) or (D, H, W), "lesions": float32 (L, H, W) or (L, D, H, W)}
+    truth:Callable      # truth(scene) -> {"structures": uint8 (H, W) or (D, H, W), "lesions": how much tissue each kind has changed, float32 (L, H, W) or (L, D, H, W), "reach": > 0 where the noise-free picture may differ because of it, the same shape}
     scores:Callable     # scores(severities) -> dict of columns: the scales, and continuous truths such as joint_space_width_mm
     spacing:Callable    # spacing(size) -> mm between samples, (row, column) or (slice, row, column)
     sides:tuple = ("R", "L")
+    people:str = ""     # Name of the population: recipes of one population examine the same people with the same disease; "" is one of its own, called as the recipe is
 
     def __post_init__(self):
+        if not self.people: object.__setattr__(self, "people", self.name)
         if len(self.scanners) < 2: raise ValueError(f"Recipe {self.name!r} has {len(self.scanners)} scanner(s); give at least two, so that a batch effect can be shown")

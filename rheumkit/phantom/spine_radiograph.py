@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['gaps', 'corners', 'lesions', 'fields', 'sizes', 'structures', 'scales', 'film_scanners', 'spine_radiograph_lumbar',
-           'spine_radiograph_cervical', 'column_of', 'corner', 'vertebra', 'growths', 'shared', 'person', 'disease',
-           'Film', 'torso', 'neck', 'neck_arch', 'backdrop', 'build', 'FilmScene', 'radiograph', 'FilmTruth',
-           'corner_grade', 'scores']
+           'spine_radiograph_cervical', 'column_of', 'corner', 'vertebra', 'growths', 'person', 'disease', 'Film',
+           'torso', 'neck', 'neck_arch', 'backdrop', 'build', 'FilmScene', 'radiograph', 'FilmTruth', 'corner_grade',
+           'scores']
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-002
-import math, zlib
+import math
 from copy import copy
 from functools import cached_property, partial
 
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .body import Body, Scene, faded, without
+from .body import Body, Scene, Truth, present, without
 from .radiograph import blurred, develop, expose
 from .scanners import RadiographScanner
 from .shapes import Recipe, Solid, bump, chords, ellipsoid, intersection, place, rotation, rough, round_cone, union
@@ -77,14 +77,8 @@ def growths(bones:dict, region:str, severity)->list[tuple[Solid, str, float]]:  
     return out
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-009
-def shared(rng)->np.random.Generator:
-    "Numbers that do not depend on which film is made: `simulate` seeds its generators with [recipe, seed, …], and this drops the recipe, so that both films show one patient."
-    seed = getattr(getattr(rng.bit_generator, "seed_seq", None), "entropy", None)
-    return np.random.default_rng([zlib.crc32(b"spine-radiograph"), *seed[1:]]) if isinstance(seed, (list, tuple, np.ndarray)) and len(seed) > 2 else rng
-
 def person(rng)->dict:
     "Anatomy, disease and its burden; the same for both films."
-    rng = shared(rng)
     sex = "FM"[int(rng.random() < .62)]; age = int(np.clip(rng.normal(44, 13), 19, 80)); build = build_of(rng, sex)
     bmi = float(np.clip(rng.normal(26, 4.2), 17, 42)); spa = bool(rng.random() < .8); b27 = bool(rng.random() < (.85 if spa else .08)); smoker = bool(rng.random() < .33)
     duration = float(np.clip(rng.gamma(2.2, 5.), .5, max(1., age-16))) if spa else 0.
@@ -102,7 +96,7 @@ def person(rng)->dict:
 
 def disease(person:dict, side:str, visit:int, rng, region:str="lumbar")->dict:
     "What has happened to all 24 corners at a visit, two years after the one before; the pose is the film's own."
-    rng = shared(rng); out = {k: {} for k in lesions}; now = person["damage"] + person["rate"]*visit
+    out = {k: {} for k in lesions}; now = person["damage"] + person["rate"]*visit
     when, kind, grip = ({s: rng.random() for r in corners.values() for s in r} for _ in range(3))
     bridging = {g: rng.random() for r in gaps.values() for g in r}
     poses = int(rng.integers(2**31))
@@ -284,9 +278,7 @@ class FilmScene(Scene):
     def backdrop(self)->Film: return backdrop(self.person, self.side, self.severities.get("pose", {}), self.size, self.build)
     def body(self, severities:dict)->Film: return build(self.backdrop, severities)
     @cached_property
-    def healthy(self)->Film: return self.now if not any(_any(self.severities.get(k)) for k in self.kinds) else self.body(without(self.severities, self.kinds))
-
-def _any(value)->bool: return any(map(_any, value.values())) if isinstance(value, dict) else bool(value)
+    def healthy(self)->Film: return self.now if not any(present(self.severities.get(k)) for k in self.kinds) else self.body(without(self.severities, self.kinds))
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-014
 def radiograph(scene:Scene, scanner, rng=None)->Tensor:  # (1, rows, columns) in [0, 1]
@@ -296,27 +288,21 @@ def radiograph(scene:Scene, scanner, rng=None)->Tensor:  # (1, rows, columns) in
     aim = .45*scanner.low + .55*scanner.high - float(plain[base.labels > 0].median() if (base.labels > 0).any() else plain.median())   # automatic exposure: the vertebrae in the middle of the window
     return develop(expose(now.paths, base.paths, scanner, now.step, rng)+aim, plain+aim, scanner, now.step)[None]
 
-class FilmTruth(dict):
-    "\"structures\" (bodies of the vertebrae), \"lesions\" (bone that a kind has added to or taken from each ray, 10 mm or more = 1) and \"corners\" (row and column of each)."
-    def __init__(self, scene:Scene): super().__init__(); self.scene = scene
-    def __missing__(self, key:str):
-        scene, now = self.scene, self.scene.now
-        if key == "structures": self[key] = now.labels
-        elif key == "corners":
-            at = np.array([corner(now.bones, site) for site in corners[now.region]])@now.turn.T + now.shift
-            c = now.grid.centre; self[key] = torch.tensor(np.stack([(at[:, 1-i]-c[1+i])/now.grid.spacing[1+i] + (now.size[1+i]-1)/2 for i in range(2)], 1), dtype=torch.float32)
-        elif key == "lesions":
-            maps = []
-            for kind in scene.kinds:
-                value = scene.severities.get(kind)
-                if not (any(v for s, v in value.items() if s in corners[now.region]) if isinstance(value, dict) else value): maps.append(torch.zeros(now.size[1:])); continue
-                other = scene.body(without(scene.severities, (kind,)))
-                change = sum((now.paths[t]-other.paths[t]).abs() for t in ("soft", "fat", "bone"))
-                maps.append(torch.where(change > 1e-3, (change/10).clamp(0, 1), 0.))
-            reach = math.ceil(5./now.step)
-            self[key] = faded(torch.stack(maps)[:, None], (reach, reach))[:, 0]
-        else: raise KeyError(key)
-        return self[key]
+class FilmTruth(Truth):
+    "\"structures\" (bodies of the vertebrae), \"lesions\" (tissue that a kind has changed on the way of each ray, 10 mm or more = 1), their \"reach\", and \"corners\" (row and column of each)."
+    parts = (*Truth.parts, "corners")
+    def __init__(self, scene:Scene): super().__init__(scene, (math.ceil(5./scene.now.step),)*2)
+    def structures(self)->Tensor: return self.scene.now.labels
+    def corners(self)->Tensor:
+        now = self.scene.now; c = now.grid.centre
+        at = np.array([corner(now.bones, site) for site in corners[now.region]])@now.turn.T + now.shift
+        return torch.tensor(np.stack([(at[:, 1-i]-c[1+i])/now.grid.spacing[1+i] + (now.size[1+i]-1)/2 for i in range(2)], 1), dtype=torch.float32)
+    def changed(self, kind:str)->Tensor:
+        now = self.scene.now; value = self.scene.severities[kind]
+        if isinstance(value, dict) and not any(v for site, v in value.items() if site in corners[now.region]): return self.blank()   # of the other film
+        other = self.scene.bare(kind)
+        change = sum((now.paths[t]-other.paths[t]).abs() for t in ("soft", "fat", "bone"))
+        return torch.where(change > 1e-3, (change/10).clamp(0, 1), 0.)[None]
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-016
 def corner_grade(severities:dict, site:str)->int:
@@ -346,6 +332,6 @@ def _recipe(region:str)->Recipe:
     return Recipe(name=f"spine-radiograph-{region}", title=f"Lateral radiograph of the {region} spine: corners of the vertebrae in spondyloarthritis", modality="DX", body_part={"lumbar": "LSPINE", "cervical": "CSPINE"}[region], view="LATERAL",
         size=sizes[region], scanners=film_scanners[region], structures=structures[region], lesions=lesions, scales=scales[region], person=person, disease=partial(disease, region=region),
         scene=lambda person, side, severities, size=None: FilmScene(region, person, side, severities, tuple(size or sizes[region]), lesions), image=radiograph, truth=FilmTruth, scores=partial(scores, region=region),
-        spacing=lambda size: tuple(f/n for f, n in zip(field[1:], size)), sides=("U",))
+        spacing=lambda size: tuple(f/n for f, n in zip(field[1:], size)), sides=("U",), people="spine-radiograph")
 
 spine_radiograph_lumbar, spine_radiograph_cervical = _recipe("lumbar"), _recipe("cervical")
