@@ -490,7 +490,8 @@ def _scanner(name, centre, field, te, tr, te2, noise, **more):
 
 scanners = {s.name: s for s in (
     _scanner("Aster 3T", "North", 3., 26., 2300., 34., (.012, .010), suppress=.95, acquired=(1., .95), bias=.35, towards=(0., -.1, -.35), shift=.5),
-    _scanner("Borea 1.5T", "South", 1.5, 30., 2000., 42., (.024, .020), suppress=.88, acquired=(.8, .85), bias=.25, towards=(0., .2, .3), shift=1.2, leak=.3, gain=(1.25, 1.25)))}
+    _scanner("Borea 1.5T", "South", 1.5, 30., 2000., 42., (.024, .020), suppress=.88, acquired=(.8, .85), bias=.25, towards=(0., .2, .3), shift=1.2, leak=.3, gain=(1.25, 1.25)),
+    _scanner("Cetus 1.5T", "East", 1.5, 18., 1600., 30., (.032, .021), suppress=.84, acquired=(.7, .72), bias=.15, towards=(0., 0., .5), shift=2., gain=(1.1, 1.6)))}
 
 _kept = dict(people="knee-radiograph", modality="MR", body_part="KNEE", view="SAGITTAL", structures=structures, person=person, disease=disease)
 _scales = {"moaks_cartilage": (0, 3, .4), "moaks_bone_marrow_lesion": (0, 3, .4), "moaks_meniscus_medial": (0, 3, .4), "moaks_meniscus_lateral": (0, 3, .4), "moaks_osteophyte": (0, 3, .4), "moaks_effusion": (0, 3, .4),
@@ -517,7 +518,8 @@ def t2_build(person, side, severities, size): return build(person, side, severit
 def _multi_echo(name, centre, field, tr, noise, **more):
     return MRIScanner(name, centre, field=field, sequences=tuple(Sequence(f"TE {te:.0f} ms", tr, te) for te in echo_times), noise=(noise,)*8, gain=(more.pop("gain", 1.),)*8, **more)
 
-t2_scanners = {s.name: s for s in (_multi_echo("Aster 3T", "North", 3., 2700., .010, acquired=(1., .9), bias=.35, towards=(0., -.1, -.35)), _multi_echo("Borea 1.5T", "South", 1.5, 2000., .022, acquired=(.8, .8), bias=.2, towards=(0., .2, .2), gain=1.3))}
+t2_scanners = {s.name: s for s in (_multi_echo("Aster 3T", "North", 3., 2700., .010, acquired=(1., .9), bias=.35, towards=(0., -.1, -.35)), _multi_echo("Borea 1.5T", "South", 1.5, 2000., .022, acquired=(.8, .8), bias=.2, towards=(0., .2, .2), gain=1.3),
+    _multi_echo("Cetus 1.5T", "East", 1.5, 1600., .030, acquired=(.7, .7), bias=.1, towards=(0., 0., .4), gain=1.1))}
 
 knee_mri_t2 = sagittal(layered_recipe(t2_build, t2_image, field, reach=(4, 4), name="knee-mri-t2", title="Knee MRI, eight spin echoes for T2, sagittal", size=(16, 112, 112), scanners=t2_scanners, lesions=t2_lesions, scales=_scales, scores=t2_scores, **_kept), t2_build, (16, 112, 112))
 
