@@ -31,7 +31,7 @@ def test_a_lesion_changes_voxels_only_inside_its_map(name, kind):
         most = 4.5 if kind == "tenosynovitis" else .85
         mild, severe = (recipe.scene(person, "L", {**sick, kind: {**sick[kind], site: a*most}}, (8, 60, 60)) for a in (.3, 1.))
         change = (recipe.image(severe, scanner)-recipe.image(mild, scanner)).abs().amax(0)
-        where = recipe.truth(severe)["lesions"][finger_lesions.index(kind)] > 0
+        where = recipe.truth(severe)["reach"][finger_lesions.index(kind)] > 0
         assert where.float().mean() < .6, "the map says next to nothing"
         assert change[where].max() > .02, f"{kind} of {site} does nothing"
         assert change[~where].max() < 1e-5, f"{kind} of {site} reaches beyond its map"

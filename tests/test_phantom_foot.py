@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 
-from rheumkit.phantom.foot import foot_disease, foot_erosion_sites, foot_joints, foot_person, foot_scanners, foot_scene, foot_worn_sites, hand_and_foot
+from rheumkit.phantom.foot import foot_disease, foot_erosion_sites, foot_joints, foot_person, foot_scanners, foot_scene, foot_worn_sites
 from rheumkit.phantom.hand import hand_image, hand_truth, lesion_boxes, lesion_names
 from rheumkit.phantom.recipes import simulate
 
@@ -21,7 +21,7 @@ def someone():
 def test_a_lesion_changes_pixels_only_where_its_truth_map_says(kind, site, someone):
     person, severities = someone
     mild, severe = (foot_scene(person, "L", severities | {kind: severities[kind] | {site: s}}) for s in (.35, .9))
-    where = hand_truth(severe)["lesions"][lesion_names.index(kind)] > 0
+    where = hand_truth(severe)["reach"][lesion_names.index(kind)] > 0
     assert where.float().mean() < .6, "the map says next to nothing"
     scanner = list(foot_scanners.values())[SITES.index((kind, site)) % len(foot_scanners)]
     change = (hand_image(severe, scanner)-hand_image(mild, scanner)).abs()[0]
@@ -30,7 +30,7 @@ def test_a_lesion_changes_pixels_only_where_its_truth_map_says(kind, site, someo
 
 
 def test_hand_and_foot_are_of_one_person():
-    hands, feet = hand_and_foot(patients=25, visits=2, seed=7)
+    hands, feet = (simulate(n, patients=25, visits=2, seed=7) for n in ("hand-radiograph", "foot-radiograph"))
     for column in ("patient_id", "case_id", "visit", "side", "sex", "age", "diagnosis", "disease_years", "acpa", "crp_mg_l", "centre"):
         assert (hands.table[column] == feet.table[column]).all(), column
     assert not set(hands.table.image_id) & set(feet.table.image_id)

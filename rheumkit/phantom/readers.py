@@ -16,9 +16,10 @@ class Reader:
     "An observer who turns true scores into read scores and true masks into outlines. Scores are in usual reader's standard deviations of the scale, so that one reader can read any scale."
     bias:float = 0.     # Severity of the reader: 0 fair, +1 reads one usual standard deviation too high
     spread:float = 1.   # Inconsistency: 0 always reads the same, 1 a usual reader
-    drift:float = 0.    # Change of bias from the first to the last image read (practice, a new convention)
+    drift:float = 0.    # Change of bias over the first session (practice, a new convention); it stays
     name:str = "reader" # Two readers of equal habits and different names err independently
-    fatigue:float = 0.  # Growth of the inconsistency from the first to the last image: 1 doubles it
+    fatigue:float = 0.  # Growth of the inconsistency from the first to the last image of a session: 1 doubles it; the next begins rested
+    session:int = 100   # Images read at one sitting
     least:float = 0.    # Schema: a true score below this is not counted (a dent of half a millimetre is no erosion)
     outwards:float = 0. # Outlines: how far outside the true border this reader draws, mm; negative: inside
     wander:float = .4   # Outlines: how far the line strays from where it was meant to go, standard deviation in mm
@@ -26,6 +27,7 @@ class Reader:
     def __post_init__(self):
         for field in ("spread", "wander"):
             if getattr(self, field) < 0: raise ValueError(f"Reader {self.name!r}: {field} is {getattr(self, field)}; it is a standard deviation and cannot be negative")
+        if self.session < 2: raise ValueError(f"Reader {self.name!r}: session is {self.session}; a sitting has at least two images")
         if self.fatigue < -1: raise ValueError(f"Reader {self.name!r}: fatigue is {self.fatigue}; -1 would end in perfect consistency, less is impossible")
 
     def read(self,
@@ -33,13 +35,13 @@ class Reader:
              scale:tuple,  # (lowest score, highest score, usual reader's standard deviation in points)
              seed:int=0,   # The same seed gives the same readings
             )->np.ndarray: # Integer scores on the scale, (images,)
-        "Scores as this reader writes them down: truth as far as it counts, plus habit, plus chance, rounded to the scale."
+        "Scores as this reader writes them down: truth as far as it counts, plus habit, plus chance, rounded to the scale. What is read later does not change what was read before."
         low, high, usual = scale
         true = np.asarray(true, float)
         true = np.where(true < self.least, low, true)
         chance = np.random.default_rng([*np.ravel(seed), zlib.crc32(self.name.encode())]).normal(size=len(true))
-        session = np.linspace(0, 1, len(true)) if len(true) > 1 else np.zeros(len(true))
-        felt = true + usual*(self.bias + self.drift*session + self.spread*(1 + self.fatigue*session)*chance)
+        read = np.arange(len(true)); practised, tired = np.minimum(read/(self.session-1), 1.), read % self.session/(self.session-1)
+        felt = true + usual*(self.bias + self.drift*practised + self.spread*(1 + self.fatigue*tired)*chance)
         return np.clip(np.rint(felt), low, high).astype(int)
 
     def outline(self,

@@ -7,7 +7,6 @@ __all__ = ['served', 'systems', 'Served', 'serves', 'simulate_system']
 
 # %% ../../nbs/2_phantom/34_systems.ipynb #34-systems-002
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +16,6 @@ from ..images.cohort import Cohort
 from .recipes import recipe, simulate
 
 # %% ../../nbs/2_phantom/34_systems.ipynb #34-systems-005
-@lru_cache
 def systems()->pd.DataFrame:
     "The review's systems, one a row: id, study, disease, modality, site, route (A, B or C), input and output."
     return pd.read_csv(Path(rheumkit.__file__).parent/"_tables"/"systems.csv").fillna("")
@@ -33,6 +31,7 @@ class Served:
     shape_only:bool = False # The system reads the outlines, not the image
     also:str = ""           # A second examination of the same patients
     only:str = ""           # A condition on the table, e.g. who is asked
+    case:tuple = ()         # Columns that are the same in images that belong together; (): what `pair` and `also` say
 
 _knee, _slice = dict(clinical=("age", "sex", "body_mass_index")), dict(size=(128, 128))
 served = {
@@ -45,7 +44,7 @@ served = {
     "oa-knee-xray-kl-siamese": Served("knee-radiograph", "kellgren_lawrence"),
     "oa-knee-mri-tkr-prediction": Served("knee-mri", "knee_replacement_5_years", clinical=("age", "sex", "body_mass_index", "pain_0_10"), size=(128, 128)),
     "oa-knee-xray-progression": Served("knee-radiograph", "progresses", clinical=("age", "sex", "body_mass_index", "pain_0_10")),
-    "oa-knee-incident-challenge": Served("knee-mri", "incident_oa_78_months", also="knee-radiograph", clinical=("age", "sex", "body_mass_index", "pain_0_10"), size=(128, 128)),
+    "oa-knee-incident-challenge": Served("knee-mri", "incident_oa_78_months", also="knee-radiograph", clinical=("age", "sex", "body_mass_index", "pain_0_10"), size=(128, 128), case=("patient_id", "side", "visit")),
     "oa-knee-xray-treatment": Served("knee-radiograph", "joint_space_width_medial_mm", pair="visits", only="treatment == 'joint distraction'"),
     "oa-knee-mri-cartilage-triplanar": Served("knee-mri", "structures", **_slice),
     "oa-knee-mri-bone-cartilage": Served("knee-mri", "structures"),
@@ -116,24 +115,46 @@ class _Outlines:
     def __len__(self): return len(self.truth)
     def __getitem__(self, i): return (self.truth[i] > 0).float()[None]
 
+def _on(scanner, recipes)->list:
+    "What was asked of the scanner, for each of two recipes: its own scanners among those named; where it has none of them, its scanners in the same centres; where it has none there, any."
+    if scanner is None or callable(scanner): return [scanner]*len(recipes)
+    shares = {scanner: 1.} if isinstance(scanner, str) else scanner if isinstance(scanner, dict) else dict.fromkeys(scanner, 1.)
+    stands = {name: s.centre for r in recipes for name, s in r.scanners.items()}
+    for name in shares:
+        if name not in stands: raise ValueError(f"No scanner {name!r}: " + "; ".join(f"recipe {r.name!r} has {', '.join(r.scanners)}" for r in recipes))
+    centres = {stands[name]: share for name, share in shares.items()}
+    return [{n: share for n, share in shares.items() if n in r.scanners} or {n: centres[s.centre] for n, s in r.scanners.items() if s.centre in centres} or None for r in recipes]
+
+def _case(s, table, main):
+    "Images that belong together get one `case_id`, and what the first recipe says about the case (the answer, the clinical columns) goes to all its images."
+    by = list(s.case) or (["patient_id", "visit"] if s.pair == "sides" or s.also else ["patient_id", "side"] if s.pair == "visits" else ["image_id"])
+    table["case_id"] = table[by].astype(str).agg("-".join, axis=1)
+    if not s.also: return
+    for column in {s.target, *s.clinical} & set(main):
+        told = main[column].groupby(table.case_id[:len(main)].to_numpy())
+        if (told.nunique(dropna=False) == 1).all(): table[column] = table.case_id.map(told.first()).astype(main[column].dtype)     # not where two sides of a case have an answer each
+
 def simulate_system(system:str,        # Id in `systems()`
-                    patients:int=100, scanner=None, reader=None, seed:int=0, size=None, noise:bool=True,   # As in `simulate`
+                    patients:int=100, scanner=None, reader=None, seed:int=0, size=None, noise:bool=True,   # As in `simulate`; of two recipes with scanners of their own each takes its own
+                    visits:int=1,      # As in `simulate`; at least two where the system reads pairs of visits
+                    sides=None,        # As in `simulate`
                    )->Cohort:
-    "The cohort that one of the review's systems asks for. ValueError, naming near ids, for an unknown one."
+    "The cohort that one of the review's systems asks for. ValueError, naming near ids, for an unknown one, and for sides that the system does not read."
     if system not in served:
         from difflib import get_close_matches
         raise ValueError(f"There is no system {system!r}; do you mean {' or '.join(get_close_matches(system, served, 3, .3)) or 'one of `rheumkit simulate --list`'}?")
-    s = served[system]
-    asked = dict(visits=2 if s.pair == "visits" else 1, scanner=scanner, reader=reader, seed=seed, noise=noise)
-    cohort, drawn = simulate(s.recipe, patients, size=size or s.size, **asked), patients
+    s = served[system]; parts = [recipe(name) for name in (s.recipe, s.also) if name]
+    if s.pair == "sides" and sides is not None and set(sides) != set(parts[0].sides): raise ValueError(f"{system} compares both sides of a patient, so sides={sides} does not fit; leave it out")
+    asked = dict(visits=max(visits, 2) if s.pair == "visits" else visits, sides=sides, reader=reader, seed=seed, noise=noise); on, drawn = _on(scanner, parts), patients
+    def invite(k, n): return simulate(parts[k], n, scanner=on[k], size=size or s.size if k == 0 else None, **asked)
+    cohort = invite(0, drawn)
     while s.only and len(cohort.where(s.only).patients) < patients and drawn < 64*patients:   # invite more until enough are of the kind that is asked for
-        drawn *= 2
-        cohort = simulate(s.recipe, drawn, size=size or s.size, **asked)
-    if s.only:
-        cohort = cohort.where(s.only)
-        cohort = cohort.where(patient_id=list(cohort.patients[:patients]))
+        drawn *= 2; cohort = invite(0, drawn)
+    if s.only: cohort = cohort.where(s.only)
+    chosen = list(cohort.patients[:patients])
+    cohort = cohort.where(patient_id=chosen)
     if s.shape_only: cohort = Cohort(cohort.table, _Outlines(cohort.truth["structures"]), truth=cohort.truth, spacing=cohort.spacing, name=cohort.name, simulated=True)
-    if s.also: cohort = cohort + simulate(s.also, patients, **asked)
-    by = ["patient_id", "visit"] if s.pair == "sides" or s.also else ["patient_id", "side"] if s.pair == "visits" else ["image_id"]
-    cohort.table["case_id"] = cohort.table[by].astype(str).agg("-".join, axis=1)
+    main = cohort.table
+    if s.also: cohort = cohort + invite(1, drawn).where(patient_id=chosen)
+    _case(s, cohort.table, main)
     return cohort
