@@ -48,7 +48,7 @@ def someone():
 def test_a_lesion_changes_pixels_only_where_its_truth_map_says(kind, site, someone):
     person, severities = someone
     mild, severe = (hand_scene(person, "L", severities | {kind: severities[kind] | {site: s}}) for s in (.35, .9))
-    where = hand_truth(severe)["lesions"][lesion_names.index(kind)] > 0
+    where = hand_truth(severe)["reach"][lesion_names.index(kind)] > 0
     assert where.float().mean() < .6, "the map says next to nothing"
     scanner = list(hand_scanners.values())[SITES.index((kind, site)) % len(hand_scanners)]
     change = (hand_image(severe, scanner)-hand_image(mild, scanner)).abs()[0]
@@ -105,7 +105,7 @@ def test_a_dislocated_joint_takes_the_finger_along_and_nothing_else():
     there, here = (hand_truth(hand_scene(person, "R", s)) for s in ({"subluxation": {"mcp3": 1.}}, {}))
     changed = torch.unique(torch.cat([t["structures"][there["structures"] != here["structures"]] for t in (there, here)])).tolist()
     assert {structure_names[i-1] for i in changed if i} <= {"soft tissue", "pp3", "mp3", "dp3", "pp2", "mp2", "dp2", "pp4", "mp4", "dp4", "mc3", "mc4"}
-    assert (there["structures"] != here["structures"])[there["lesions"][-1] == 0].sum() == 0
+    assert (there["structures"] != here["structures"])[there["reach"][-1] == 0].sum() == 0
 
 
 def test_diagnosis_decides_what_is_found():

@@ -12,8 +12,8 @@ __all__ = ['tubular_bones', 'joint_space_mm', 'usual_pose', 'luxation', 'joint_o
            'HandScene', 'healthy_paths', 'with_lesions', 'slab', 'skin_distance', 'hand_path', 'lesion_changes',
            'hand_person', 'hand_pose', 'hand_disease', 'erosion_score', 'narrowing_score', 'subluxation_score',
            'ankylosis_score', 'destroyed_share', 'ratingen_score', 'osteophyte_score', 'joint_grade', 'hand_scores',
-           'hand_image', 'lesion_amounts', 'hand_truth', 'hand_scene', 'closeup', 'joint_crops', 'joint_pixels',
-           'boxes', 'lesion_boxes']
+           'hand_image', 'lesion_amounts', 'HandTruth', 'hand_truth', 'hand_scene', 'closeup', 'joint_crops',
+           'joint_pixels', 'boxes', 'lesion_boxes']
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-004
 import math, zlib
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .body import Truth
 from .shapes import Recipe, smooth_profile
 from .scanners import RadiographScanner
 from .radiograph import blurred, develop, expose, trabeculae
@@ -864,18 +865,36 @@ def lesion_amounts(scene:HandScene)->Tensor:  # (kinds, height, width) in mm alo
     if scene.away:
         there, here = scene.paths, replace(scene, severities=_straight(scene.severities)).paths
         moved = (there["bone"]-here["bone"]).abs() + .15*(there["soft"]-here["soft"]).abs()
-        rest = scene.plan.path(scene, scene.straight)
-        for share in (.2, .4, .6, .8):  # faintly, the way that the limb has gone
-            way = (scene.plan.path(scene, scene.plan.skeleton(scene.person, scene.severities.get("pose", scene.plan.pose), {j: share*s for j, s in scene.away.items()}))-rest).abs()
-            moved = torch.maximum(moved, .01*(way.flip(-1) if scene.side == "L" else way))
         out[-1] = torch.where(moved > 2e-5, moved, 0.)  # the skin lines flow together, so a finger that moves changes the hand everywhere by next to nothing
     return out
 
-def hand_truth(scene:HandScene)->dict:
-    "Label map of the bones, and for each kind of lesion how many mm of bone it adds or takes along the ray, blurred to the reach of the scanners' blur and processing."
-    labels = scene.healthy[1][scene.finer//2::scene.finer, scene.finer//2::scene.finer].clone()
-    labels[(labels == 0) & (scene.skin > 0)] = 1
-    return {"structures": labels.flip(-1) if scene.side == "L" else labels, "lesions": _spread(lesion_amounts(scene), scene)}
+def _gone(scene:HandScene)->Tensor:  # (height, width)
+    "Faintly, the way that a limb has gone that is dislocated."
+    rest, out = scene.plan.path(scene, scene.straight), torch.zeros(scene.size)
+    for share in (.2, .4, .6, .8):
+        there = scene.plan.skeleton(scene.person, scene.severities.get("pose", scene.plan.pose), {j: share*s for j, s in scene.away.items()})
+        out = torch.maximum(out, .01*(scene.plan.path(scene, there)-rest).abs())
+    return torch.where(out > 2e-5, out, 0.).flip(-1) if scene.side == "L" else torch.where(out > 2e-5, out, 0.)
+
+class HandTruth(Truth):
+    "Label map of the bones; for each kind of lesion how many mm of bone it adds or takes along the ray; and where blur and processing carry that."
+    least = .05   # mm
+    def __init__(self, scene:HandScene): super().__init__(scene)
+    @cached_property
+    def changes(self)->Tensor: return lesion_amounts(self.scene)
+    def structures(self)->Tensor:
+        s = self.scene; labels = s.healthy[1][s.finer//2::s.finer, s.finer//2::s.finer].clone()
+        labels[(labels == 0) & (s.skin > 0)] = 1
+        return labels.flip(-1) if s.side == "L" else labels
+    def lesions(self)->Tensor: return torch.where(self.changes >= self.least, self.changes, 0.)
+    def reach(self)->Tensor:
+        maps = self.changes
+        if self.scene.away: maps = torch.cat([maps[:-1], torch.maximum(maps[-1:], _gone(self.scene)[None])])
+        return _spread(maps, self.scene)
+
+def hand_truth(scene:HandScene)->HandTruth:
+    "Structures, lesions and their reach, each made when asked for."
+    return HandTruth(scene)
 
 def hand_scene(person:dict, side:str, severities:dict, size=None)->HandScene:
     "The hand as it lies on the cassette."
@@ -961,7 +980,7 @@ def lesion_boxes(cohort,               # A hand or foot cohort of `simulate`
         amounts = cohort.truth["lesions"][i]; everywhere = joint_pixels(row, cohort.spacing, amounts.shape[1:])
         for kind in kinds:
             places = {k: v for k, v in everywhere.items() if k in sites[kind]} if row["body_part"] == "HAND" else everywhere
-            for r, c, h, w, peak in boxes(amounts[lesion_names.index(kind)], least):
+            for r, c, h, w, peak in boxes(blurred(amounts[lesion_names.index(kind)], 1.7/cohort.spacing[0]), least):   # one bite is one island, though it has ragged edges
                 joint = min(places, key=lambda k: math.hypot(places[k][0]-r-(h-1)/2, places[k][1]-c-(w-1)/2))
                 out.append({"image_id": row["image_id"], "patient_id": row["patient_id"], "kind": kind, "joint": joint, "row": r, "column": c, "height": h, "width": w, "peak_mm": round(peak, 3)})
     return pd.DataFrame(out, columns=["image_id", "patient_id", "kind", "joint", "row", "column", "height", "width", "peak_mm"])

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .body import faded, without
+from .body import Truth, without
 from .radiograph import develop, expose
 from .scanners import RadiographScanner
 from .shapes import Grid, Recipe, Solid, chords, difference, ellipsoid, intersection, loft, place, rotation, rough, round_cone, smooth_profile, union
@@ -234,24 +234,16 @@ def pelvis_image(scene:Exposure, scanner, rng=None)->Tensor:  # (1, rows, column
     middle = float(background.median()) - scanner.low - .45*(scanner.high-scanner.low)   # automatic exposure: the middle of the body becomes middle grey
     return scene.seen(develop(seen-middle, background-middle, scanner, scene.step)[None])
 
-class PathTruth(dict):
-    "\"structures\" and \"lesions\" of a radiograph, each made when asked for: a lesion is what changes the way of a ray."
-    def __init__(self, scene:Exposure, carried_mm:float): super().__init__(); self.scene, self.carried_mm = scene, carried_mm
-    def __missing__(self, key):
-        s = self.scene
-        if key == "structures": self[key] = s.seen(s.now["structures"])
-        elif key == "lesions":
-            maps = []
-            for kind in s.kinds:
-                value = s.severities.get(kind) or {}
-                if not any(value.values()): maps.append(torch.zeros(s.size)); continue
-                other = s.paths(without(s.severities, (kind,)))
-                change = sum((s.now[t]-other[t]).abs() for t in ("soft", "fat", "bone"))
-                maps.append(torch.where(change > 1e-3, change, 0.))
-            n = math.ceil(self.carried_mm/s.step) + 1
-            self[key] = s.seen(faded(torch.stack(maps), (n, n)))
-        else: raise KeyError(key)
-        return self[key]
+class PathTruth(Truth):
+    "The truth of a radiograph: a lesion is how many millimetres of the way of a ray it has changed."
+    least, least_seen = .1, .02   # mm: less of a ray's way is no lesion; less still does not change a picture
+    def __init__(self, scene:Exposure, carried_mm:float): super().__init__(scene, (math.ceil(carried_mm/scene.step) + 1,)*2)
+    def structures(self)->Tensor: return self.scene.seen(self.scene.now["structures"])
+    def changed(self, kind:str)->Tensor:
+        now, other = self.scene.now, self.scene.paths(without(self.scene.severities, (kind,)))
+        change = sum((now[t]-other[t]).abs() for t in ("soft", "fat", "bone"))
+        return torch.where(change > self.least_seen, change, 0.)
+    def blank(self)->Tensor: return torch.zeros(self.scene.size)
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-012
 def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:

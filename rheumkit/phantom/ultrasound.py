@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .body import Body, Scene, Truth, _lattice, difference, faded, layered_recipe, without
+from .body import Body, Scene, Truth, faded, lattice, layered_recipe, present
 from .scanners import Scanner
 from .shapes import Grid, Recipe
 
@@ -302,28 +302,28 @@ def ultrasound_image(scene:Scene, scanner, rng=None)->Tensor:  # (1, …) grey; 
 
 # %% ../../nbs/2_phantom/10_ultrasound.ipynb #10-ultrasound-020
 class UltrasoundTruth(Truth):
-    "Structures and lesion maps of an ultrasound image; maps are positive wherever a lesion may change the picture, also beneath it."
-    def __init__(self, scene:Scene, scanners): super().__init__(scene, (1, 1)); self.scanners = list(scanners)
+    "The truth of an ultrasound image: a lesion reaches beyond itself into its shadow or enhancement, its reverberations, and as far as the beam is wide."
+    def __init__(self, scene:Scene, scanners):
+        super().__init__(scene, scanner_reach(scanners, scene.now.size[1:], tuple(scene.now.grid.spacing[1:]))); self.scanners = list(scanners)
 
-    def __missing__(self, key:str):
-        if key != "lesions": return super().__missing__(key)
-        scene, now = self.scene, self.scene.now
-        spacing, rows = tuple(now.grid.spacing[1:]), now.size[1]
-        maps = torch.zeros(len(scene.kinds), *now.size)
-        here = acoustic_maps(now)["attenuation"]
+    def reach(self)->Tensor:
+        scene = self.scene; maps = self.changes.clone()
+        here = acoustic_maps(scene.now)["attenuation"]
         for k, kind in enumerate(scene.kinds):
-            if not _present(scene.severities.get(kind)): continue
-            other = scene.body(without(scene.severities, (kind,)))
-            changed = difference(now, other)
-            one, two = loss(here, spacing[0], 1.), loss(acoustic_maps(other)["attenuation"], spacing[0], 1.)
-            deep = (one-two).abs()*max(s.frequency for s in self.scanners)
-            heard = torch.minimum(one, two) - 2*(torch.arange(rows)+.5)[:, None]*spacing[0]/10   # where both are in deep shadow little can be seen to change
-            beneath = torch.where(deep > 1e-5, (deep/20).clamp(0, 1)*10**(-heard.clamp(0, 6)*.5), 0.)
-            maps[k] = torch.maximum(changed, beneath)
+            if not present(scene.severities.get(kind)): continue
+            maps[k] = torch.maximum(maps[k], self.beneath(here, acoustic_maps(scene.bare(kind))["attenuation"]))
             if any(s.reverberation for s in self.scanners):
-                for times in (2, 3): maps[k] = torch.maximum(maps[k], .02*stretched(F.max_pool2d(maps[k], (5, 3), 1, (2, 1)), times))
-        self[key] = scene.seen(faded(maps, scanner_reach(self.scanners, now.size[1:], spacing)))
-        return self[key]
+                for times in (2, 3): maps[k] = torch.maximum(maps[k], .02*stretched(F.max_pool2d(self.changes[k], (5, 3), 1, (2, 1)), times))
+        return scene.seen(faded(maps, self.carried))
+
+    def beneath(self, one:Tensor, other:Tensor)->Tensor:  # Attenuations with and without it, dB/cm/MHz -> (frames, rows, columns), 1 for 20 dB
+        "How much louder or fainter a lesion makes what lies below it; in deep shadow little can be heard to change."
+        step = self.scene.now.grid.spacing[1]
+        one, other = loss(one, step, 1.), loss(other, step, 1.)
+        deep = (one-other).abs()*max(s.frequency for s in self.scanners)
+        heard = torch.minimum(one, other) - 2*(torch.arange(one.shape[-2])+.5)[:, None]*step/10
+        return torch.where(deep > self.least_decibel, (deep/20).clamp(0, 1)*10**(-heard.clamp(0, 6)*.5), 0.)
+    least_decibel = .1   # a smaller difference is less than a grey level
 
 def scanner_reach(scanners, size:tuple, spacing:tuple)->tuple:  # Pixels (rows, columns)
     "How far the widest point spread, a border's neighbours and the interpolation between scan lines carry a change."
@@ -338,8 +338,6 @@ def ultrasound_truth(scanners)->Callable:  # Scanners, or a dictionary of them -
     "The truth of a recipe whose images come from these scanners."
     scanners = tuple(scanners.values()) if isinstance(scanners, dict) else tuple(scanners)
     return lambda scene: UltrasoundTruth(scene, scanners)
-
-def _present(value)->bool: return any(map(_present, value.values())) if isinstance(value, dict) else bool(value)
 
 # %% ../../nbs/2_phantom/10_ultrasound.ipynb #10-ultrasound-022
 @dataclass(frozen=True)
@@ -359,9 +357,9 @@ class ProbeBody(Body):
         at = z.flatten()/(length*stretch[0])
         g = self.grid
         reach = [int(math.ceil(float(at.abs().max())))+1] + [(int(2*abs(c)/(length*s) + 1.35*n*d/(length*s)) + 6)//2 for c, n, d, s in zip(g.centre[1:], g.size[1:], g.spacing[1:], stretch[1:])]
-        lattice = _lattice((int(self.person.get("seed", 0)), "RLUB".index(self.side[:1] or "U"), which, int(length*1000)), tuple(reach))
+        cells = lattice((int(self.person.get("seed", 0)), "RLUB".index(self.side[:1] or "U"), which, int(length*1000)), tuple(reach))
         low = at.floor(); i = low.long() + reach[0]
-        planes = torch.lerp(lattice[i], lattice[i+1], (at-low)[:, None, None])
+        planes = torch.lerp(cells[i], cells[i+1], (at-low)[:, None, None])
         where = torch.stack(torch.broadcast_tensors(x/(length*stretch[2]*reach[2]), y/(length*stretch[1]*reach[1])), -1)
         return F.grid_sample(planes[:, None], where.expand(len(planes), -1, -1, -1), mode="bilinear", padding_mode="reflection", align_corners=True)[:, 0]*1.75
 

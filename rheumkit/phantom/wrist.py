@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .body import spread
+from .body import Truth, faded, spread
 from .mri import Layer, MRIScanner, Sequence, blurred, label_map, lesion_amounts, point_spread
 from .shapes import Grid, Recipe, ellipsoid, loft, place, rotation, round_cone, rounded_box, union
 
@@ -477,14 +477,12 @@ def image(scene:dict, scanner:MRIScanner, rng=None)->Tensor:  # (2, depth, heigh
 
 
 def truth(scene:dict)->dict:
-    "Structures, and how much of every voxel each kind of lesion changes (point spread included)."
+    "Structures; how much of every voxel is each kind of lesion; and where the image may differ because of it (the point spread carries it three pixels)."
     size = scene["size"]; fine = (size[0]*scene["thin"], *size[1:])
     amounts = lesion_amounts(scene["layers"], fine, len(lesions))
     amounts = amounts.reshape(len(lesions), size[0], scene["thin"], *size[1:]).mean(2)
-    k = point_spread(.85).abs().clamp_min(1e-4); k = k/k.sum()
-    amounts = blurred(amounts, k, k)
     labels = label_map(scene["layers"], fine)[::scene["thin"]]
-    out = {"structures": labels, "lesions": amounts}
+    out = {"structures": labels, "lesions": torch.where(amounts >= Truth.least, amounts, 0.), "reach": faded(amounts, (3, 3))}
     out = {key: v.flip(-1) if scene["flip"] else v for key, v in out.items()}
     return {key: v.squeeze(-3) for key, v in out.items()} if scene["single"] else out
 
