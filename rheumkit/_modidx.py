@@ -18,6 +18,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'rheumkit.cli.processor_trouble': ('cli.html#processor_trouble', 'rheumkit/cli.py'),
                               'rheumkit.cli.put_to_sleep': ('cli.html#put_to_sleep', 'rheumkit/cli.py'),
                               'rheumkit.cli.quiet_config': ('cli.html#quiet_config', 'rheumkit/cli.py'),
+                              'rheumkit.cli.run_class': ('cli.html#run_class', 'rheumkit/cli.py'),
                               'rheumkit.cli.run_until_told': ('cli.html#run_until_told', 'rheumkit/cli.py'),
                               'rheumkit.cli.simulate_files': ('cli.html#simulate_files', 'rheumkit/cli.py'),
                               'rheumkit.cli.version_of': ('cli.html#version_of', 'rheumkit/cli.py'),
