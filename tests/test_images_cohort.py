@@ -15,6 +15,7 @@ from PIL import Image
 
 import rheumkit.images.cohort as module
 from rheumkit.images.cohort import Cohort, CohortError
+from rheumkit.images.objects import write_image, write_mask
 
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -245,6 +246,75 @@ def test_whatever_images_are_called_they_are_saved_and_read_back(tmp_path_factor
     assert list(d.table.image_id) == names and d.simulated and d.spacing == (3, .5, .25)
     assert (d.tensor() - pixels).abs().max() < 5000/65535
     assert all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in zip(d.truth["lesions"], maps))
+
+
+def test_every_image_keeps_its_own_spacing(tmp_path):
+    fine, coarse = cohort(2, spacing=(.2, .2), simulated=True, name="fine"), cohort(3, seed=1, spacing=(2., 1.), simulated=True, name="coarse")
+    both = fine + coarse
+    assert fine.spacing == (.2, .2) and both.spacing is None and both.spacings == [(.2, .2)]*8 + [(2., 1.)]*12
+    assert both.where([7, 8]).spacings == [(.2, .2), (2., 1.)] and both.where([9, 12]).spacing == (2., 1.)
+    again = Cohort.from_table(both.save(tmp_path/"both")/"table.csv")
+    assert again.spacings == both.spacings and Cohort.from_dicom(tmp_path/"both").spacing is None
+    assert cohort(1).spacings == [None]*4 and cohort(1, spacing=[None, (1, 1), None, (1, 1)]).spacing is None
+    with pytest.raises(CohortError, match="3 spacings for 4 rows"): cohort(1, spacing=[(1, 1)]*3)
+
+
+def scans(folder, series=("T1", "STIR"), way=("L", "F", "A")):
+    "A scan of 5 slices and one channel a series: folder/01-t1, folder/02-stir; and its pixels."
+    pixels = torch.rand(len(series), 5, 6, 7, generator=torch.Generator().manual_seed(len(series)))
+    write_image(folder, pixels, "MR", (3., .5, .25), "P1", body_part="WRIST", side="R", view=way, channels=[{"SeriesDescription": s} for s in series])
+    return pixels
+
+
+def test_a_folder_of_slices_is_a_volume_and_several_are_its_channels(tmp_path):
+    pixels = scans(tmp_path/"a")
+    (tmp_path/"t.csv").write_text("image,patient_id\na/01-t1 | a/02-stir,P1\n")
+    both = Cohort.from_table(tmp_path/"t.csv")
+    assert both.simulated and both.spacing == (3, .5, .25) and (both.pixels[0] - pixels).abs().max() < 1e-4
+    for k, file in enumerate(sorted((tmp_path/"a"/"02-stir").iterdir(), reverse=True)): file.rename(file.with_name(f"IM{k}"))        # names do not matter
+    (tmp_path/"t.csv").write_text("image,patient_id\na/02-stir,P1\n")
+    assert torch.equal(Cohort.from_table(tmp_path/"t.csv").pixels[0], both.pixels[0][1:])
+    found = Cohort.from_dicom(tmp_path)
+    assert sorted(found.table.series) == ["STIR", "T1"] and found.spacing == (3, .5, .25)
+    assert torch.equal(found.where(series="T1").pixels[0], both.pixels[0][:1])
+    assert Cohort.from_table(tmp_path/"t.csv", size=12).pixels[0].shape == (1, 5, 12, 12)
+
+
+def test_a_folder_with_several_series_is_an_error_that_lists_them(tmp_path):
+    scans(tmp_path/"a")
+    scans(tmp_path/"b", ("PD",))
+    (tmp_path/"empty").mkdir()
+    (tmp_path/"t.csv").write_text("image,patient_id\na,P1\nb,P1\nempty,P1\n")
+    with pytest.raises(CohortError) as caught: Cohort.from_table(tmp_path/"t.csv")
+    said = caught.value.problems
+    assert len(said) == 2 and "row 2, a" in said[0] and "2 series: T1 (5 files in a/01-t1); STIR (5 files in a/02-stir)" in said[0] and "row 4, empty" in said[1]
+    (tmp_path/"t.csv").write_text("image,patient_id\nb,P1\na/02-stir | b | b,P1\na/01-t1 | a/9,P2\n")
+    with pytest.raises(CohortError) as caught: Cohort.from_table(tmp_path/"t.csv")
+    assert "row 3" in caught.value.problems[0] and "same file" in caught.value.problems[0] and "no such file" in caught.value.problems[1]
+
+
+def test_channels_of_different_shape_are_told(tmp_path):
+    scans(tmp_path/"a", ("T1",))
+    write_image(tmp_path/"b", torch.rand(1, 5, 6, 8), "MR", (3., .5, .25), "P1")
+    (tmp_path/"t.csv").write_text("image,patient_id\na | b,P1\n")
+    with pytest.raises(CohortError, match="a is 5 x 6 x 7; .*b is 5 x 6 x 8"): Cohort.from_table(tmp_path/"t.csv").pixels[0]
+
+
+def test_the_echoes_of_one_slice_are_one_image(tmp_path):
+    pixels = torch.rand(3, 6, 7)
+    write_image(tmp_path/"t2", pixels, "MR", (.5, .25), "P1", channels=[{"SeriesDescription": "echoes", "EchoTime": f"{10*k + 10}"} for k in range(3)])
+    found = Cohort.from_dicom(tmp_path)
+    assert len(found) == 1 and (found.pixels[0] - pixels).abs().max() < 1e-4 and found.spacing == (.5, .25)
+
+
+def test_outlines_written_as_dicom_are_truth_and_no_images(tmp_path):
+    scans(tmp_path/"a")
+    labels = np.zeros((5, 6, 7), np.uint8)
+    labels[1, 2:4, 3], labels[4, 0] = 1, 2
+    write_mask(tmp_path/"m.dcm", labels, ("bone", "tendon"), tmp_path/"a")
+    (tmp_path/"t.csv").write_text("image,patient_id,mask_structures\na/01-t1,P1,m.dcm\n")
+    assert np.array_equal(Cohort.from_table(tmp_path/"t.csv").truth["structures"][0].numpy(), labels)
+    assert len(Cohort.from_dicom(tmp_path)) == 2
 
 
 def real():

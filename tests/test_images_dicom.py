@@ -256,7 +256,7 @@ def series(folder, echoes=2, slices=4, skip=(), seed=0, **more):
     rng = np.random.default_rng(seed)
     names = rng.permutation(echoes*slices)
     across, down = np.array([.6, .8, 0]), np.array([0, 0, -1.])
-    normal = np.cross(across, down)
+    normal = -np.cross(across, down)                                  # (0.8, -0.6, 0): from right to left
     for echo in range(echoes):
         for place in range(slices):
             if (echo, place) in skip: continue
@@ -275,6 +275,17 @@ def test_a_series_is_sorted_by_place_and_echo_whatever_the_files_are_called(tmp_
     assert torch.equal(got.pixels[:, :, 0, 0], expected)
     assert got.pixels.shape == (echoes, slices, 3, 4)
     if slices > 1: assert got.spacing == pytest.approx((3, .5, .4), abs=1e-4)
+
+
+@pytest.mark.parametrize("rows, columns, begins", [((1, 0, 0), (0, 1, 0), (0, 0, 5)), ((-1, 0, 0), (0, 1, 0), (0, 0, 5)), ((1, 0, 0), (0, -1, 0), (0, 0, 5)),      # axial: head first
+                                                   ((0, 1, 0), (0, 0, -1), (-5, 0, 0)), ((0, -1, 0), (0, 0, -1), (-5, 0, 0)),                                        # sagittal: right first
+                                                   ((1, 0, 0), (0, 0, -1), (0, 5, 0)), ((-1, 0, 0), (0, 0, 1), (0, 5, 0))])                                          # coronal: back first
+@pytest.mark.parametrize("numbered", [1, -1])
+def test_a_series_begins_at_the_same_end_whichever_way_a_scanner_turns_or_numbers_its_slices(tmp_path, rows, columns, begins, numbered):
+    for k in range(4):                                                # value k lies k quarters of the way to the other end
+        d = plain(np.full((1, 3, 4), k), ImageOrientationPatient=[*rows, *columns], ImagePositionPatient=[v*(1 - k/2) for v in begins], SeriesInstanceUID="1.2.3", InstanceNumber=numbered*k + 10)
+        saved(d, tmp_path, f"{7*k % 4}.dcm")
+    assert read_series(tmp_path).pixels[0, :, 0, 0].tolist() == [0, 1, 2, 3]
 
 
 def test_missing_slices_are_told(tmp_path):

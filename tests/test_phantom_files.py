@@ -3,75 +3,220 @@ import json
 import shutil
 import subprocess
 
+import numpy as np
+import pandas as pd
+import pydicom
 import pytest
 import torch
 
+import rheumkit
 from rheumkit.cli import main
-from rheumkit.images.cohort import CohortError
+from rheumkit.images import objects
+from rheumkit.images.cohort import Cohort, CohortError
 from rheumkit.phantom import files
-from rheumkit.phantom.files import read_simulated, write_simulated
-from rheumkit.phantom.recipes import simulate
+from rheumkit.phantom.files import check_wishes, read_simulated, recipe_of, write_simulated
+from rheumkit.phantom.recipes import recipe, simulate
+from rheumkit.phantom.registry import where
 
-KINDS = ["hip-radiograph", "wrist-mri", "thigh-mri-t2", "chest-ct", "finger-ultrasound-sweep", "temporal-artery-ultrasound", "nailfold-capillaroscopy"]
-SMALL = {"wrist-mri": (4, 40, 40), "chest-ct": (4, 48, 60), "finger-ultrasound-sweep": (3, 48, 48)}
+SMALL = {3: (4, 40, 40), 2: (64, 64)}
+PAIR, SHAPES = "oa-knee-incident-challenge", "ra-hand-ct-shape"     # a radiograph and an MRI of one knee; outlines alone
+DONE = {}
+
+
+def small(name): return SMALL[len(recipe(name).size)] if name in where else (4, 40, 40) if name == SHAPES else None
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
+    "Folder of a recipe's (or system's) simulation, at a small size, written when first asked for."
     home = tmp_path_factory.mktemp("simulated")
-    for name in KINDS: write_simulated(name, home/name, patients=1, seed=3, size=SMALL.get(name), progress=False)
-    return home
+    def folder(name):
+        if name not in DONE:
+            write_simulated(name, home/name, patients=1, seed=3, size=small(name), progress=False)
+            DONE[name] = home/name
+        return DONE[name]
+    yield folder
+    DONE.clear()
 
 
-@pytest.mark.parametrize("name", KINDS)
+def dicom(folder): return [pydicom.dcmread(f) for f in sorted(folder.rglob("*.dcm"))]
+
+
+@pytest.mark.parametrize("name", [*where, PAIR, SHAPES])
 def test_reads_back_equal(written, name):
-    again, fresh = read_simulated(written/name), simulate(name, patients=1, seed=3, size=SMALL.get(name))
-    assert again.simulated and list(again.table.image_id) == list(fresh.table.image_id)
-    x, y = again.pixels[0], fresh.pixels[0]
-    span = float(y.max() - y.min())
-    # 8 bits for ultrasound and photographs, whole Hounsfield units for CT, 16 bits of the range otherwise
-    step = 1/255 if fresh.table.modality[0] in ("US", "XC") else 1. if fresh.table.modality[0] == "CT" else span/65535
-    assert x.shape == y.shape and (x - y).abs().max() <= .51*step + 1e-6*span
-    assert torch.equal(again.truth["structures"][0], fresh.truth["structures"][0])
-    assert (again.truth["lesions"][0] - fresh.truth["lesions"][0]).abs().max() <= 2e-3*max(1., float(fresh.truth["lesions"][0].max()))
-    assert again.spacing == pytest.approx(fresh.spacing)
+    again, fresh = read_simulated(written(name)), simulate(name, patients=1, seed=3, size=small(name))
+    pd.testing.assert_frame_equal(again.table, fresh.table, check_dtype=False)
+    assert again.simulated and again.spacings == fresh.spacings and set(again.truth) == {"structures", "lesions"}
+    for i in range(min(len(fresh), 2)):
+        x, y = again.pixels[i], fresh.pixels[i]
+        span, modality = float(y.max() - y.min()), fresh.table.modality[i]
+        # 8 bits for ultrasound and photographs, whole Hounsfield units for CT, 16 bits of the range otherwise
+        step = 1/255 if modality in ("US", "XC") else 1. if modality == "CT" else span/65535
+        assert x.shape == y.shape and (x - y).abs().max() <= .51*step + 1e-6*span
+        assert torch.equal(again.truth["structures"][i], fresh.truth["structures"][i])
+        assert (again.truth["lesions"][i] - fresh.truth["lesions"][i]).abs().max() <= 2e-3*max(1., float(fresh.truth["lesions"][i].max()))
+
+
+@pytest.mark.parametrize("name", [*where, PAIR])
+def test_the_general_reader_reads_it_as_well(written, name):
+    again, plain = read_simulated(written(name)), Cohort.from_table(written(name)/"table.csv")
+    assert plain.simulated and list(plain.table.image_id) == list(again.table.image_id)
+    for i in range(min(len(again), 2)):
+        r = recipe_of(again.table.iloc[i], name)
+        assert plain.spacings[i][-2:] == pytest.approx(again.spacings[i][-2:]) and (r.modality == "US" or plain.spacings[i] == pytest.approx(again.spacings[i], rel=1e-4))
+        turned = [-3] if files.turns(r, again.spacings[i]) else []
+        if not (r.modality in ("US", "XC") and len(again.pixels[i]) == 3): assert torch.equal(plain.pixels[i].flip(turned), again.pixels[i])       # colour becomes luminance there
+        for truth in ("structures", "lesions"): assert torch.equal(plain.truth[truth][i].flip(turned), again.truth[truth][i])
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (Debian's dicom3tools) is not installed")
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", where)
 def test_a_validator_accepts_the_objects(written, name):
     "All but one complaint: that version of dciodvfy does not know the attribute (0008,001C) Synthetic Data, which PS3.3 added in 2023."
-    dicom = sorted((written/name).rglob("*.dcm"))
-    for file in dicom[::max(1, len(dicom)//6)]:
+    kinds = {}
+    for file in sorted(written(name).rglob("*.dcm")): kinds.setdefault((file.relative_to(written(name)).parts[:2], file.parent.name), file)
+    for file in list(kinds.values())[:6]:
         said = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True)
         errors = [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error") and "(0x0008,0x001c)" not in line]
         assert not errors, f"{file.name}: {errors}"
 
 
 def test_every_object_says_that_it_is_simulated(written):
-    import pydicom
-    for file in written.rglob("*.dcm"): assert pydicom.dcmread(file, stop_before_pixels=True).SyntheticData == "YES", file
+    seen = set()
+    for name in where:
+        for d in dicom(written(name)):
+            seen.add(d.Modality)
+            assert d.SyntheticData == "YES" and d.PatientIdentityRemoved == "YES" and "rheumkit" in d.Manufacturer, d.filename
+    assert seen == {"CR", "MR", "CT", "US", "XC", "SEG"}
+
+
+def test_every_volume_lies_in_the_patient_as_its_view_says(written):
+    "Along a row, down a column and from slice to slice: head, feet, front, back, left and right of the person who was simulated."
+    main_way = lambda v: ("LR", "PA", "HF")[int(np.argmax(np.abs(v)))][int(v[int(np.argmax(np.abs(v)))] < 0)]
+    found = {}
+    for name in where:
+        r = recipe(name)
+        for image in sorted((written(name)/"images").iterdir()):
+            if r.modality == "DX": found[name] = "".join(pydicom.dcmread(image).PatientOrientation)
+            if r.modality not in ("MR", "CT"): continue
+            slices = sorted((d for d in dicom(image) if d.SeriesNumber == 1), key=lambda d: d.InstanceNumber)
+            way = [*np.array(slices[0].ImageOrientationPatient, float).reshape(2, 3)]
+            if len(slices) > 1 and "ImagePositionPatient" in slices[0] and len(r.size) == 3: way.append(np.subtract(slices[1].ImagePositionPatient, slices[0].ImagePositionPatient).astype(float))
+            found.setdefault(name, "".join(map(main_way, way)))
+            assert found[name] == "".join(map(main_way, way)), f"{name}: sides differ"
+    coronal, sagittal, axial, front = dict.fromkeys(("hip-mri", "sij-mri", "hand-mri", "hand-mri-arthralgia"), "LFA"), dict.fromkeys(("knee-mri", "knee-mri-t2"), "PFL"), dict.fromkeys(("hand-hrpqct", "chest-ct"), "LPF"), \
+        dict.fromkeys(("knee-radiograph", "hip-radiograph", "sij-radiograph"), "LF")
+    sij = found.pop("sij-mri")
+    assert sij in ("LFA", "LPA", "LFF", "LPF")       # half-way between coronal and axial
+    coronal.pop("sij-mri")
+    assert found == coronal | sagittal | axial | front | {"wrist-mri": "LHA", "foot-mri": "RHA", "spine-mri": "PFL", "thigh-mri": "LP", "thigh-mri-t2": "LP", "hand-radiograph": "LH", "foot-radiograph": "RP",
+                                                          "spine-radiograph-lumbar": "PF", "spine-radiograph-cervical": "PF"}
+
+
+def test_headers_say_what_recipe_and_scanner_know_and_no_more(written):
+    views = {name: {d.ViewPosition for d in dicom(written(name)/"images")} for name in where if recipe(name).modality == "DX"}
+    assert views["hand-radiograph"] == {"PA"} and views["knee-radiograph"] == {"AP"} and views["spine-radiograph-lumbar"] == {""}
+    ct = dicom(written("hand-hrpqct")/"images")[0]
+    machine = recipe("hand-hrpqct").scanners[simulate("hand-hrpqct", patients=1, seed=3, size=(4, 40, 40)).table.scanner[0]]
+    assert float(ct.SliceThickness) == machine.thickness and float(ct.KVP) == machine.kvp
+    r = recipe("thigh-mri")
+    rng = np.random.default_rng(0)
+    person = r.person(rng)
+    assert dicom(written("thigh-mri")/"images")[0].SliceThickness == r.scene(person, "R", r.disease(person, "R", 0, rng), size=(32, 32)).now.grid.spacing[0]
+    assert float(dicom(written("knee-mri")/"images")[0].SliceThickness) == pytest.approx(read_simulated(written("knee-mri")).spacing[0])
+    assert {d.ImageLaterality for d in dicom(written("sij-radiograph")/"images")} == {"B"}
+    echoes = dicom(written("thigh-mri-t2")/"images")
+    assert len({d.SeriesInstanceUID for d in echoes if d.Laterality == "R"}) == 1 and len({d.EchoTime for d in echoes}) == 8
+
+
+def test_two_examinations_of_one_person_share_the_person_and_nothing_else(written):
+    of = {name: dicom(written(name)/"images") for name in ("knee-mri", "knee-mri-t2")}
+    uids = {keyword: {name: {str(d[keyword].value) for d in found} for name, found in of.items()} for keyword in ("SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID", "PatientID")}
+    for keyword in ("SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID"): assert not set.intersection(*uids[keyword].values()), keyword
+    for name, found in of.items(): assert uids["PatientID"][name] == set(read_simulated(written(name)).table.patient_id)
+    pair = dicom(written(PAIR)/"images")
+    assert {d.Modality for d in pair} == {"CR", "MR"} and len({d.PatientID for d in pair}) == len({d.StudyInstanceUID for d in pair}) == 1
+    assert not {d.SeriesInstanceUID for d in pair if d.Modality == "CR"} & {d.SeriesInstanceUID for d in pair if d.Modality == "MR"}
+
+
+def test_outlines_alone_come_with_the_images_they_were_drawn_on(written):
+    assert {d.Modality for d in dicom(written(SHAPES)/"images")} == {"CT"} and min(float(d.pixel_array.max()) for d in dicom(written(SHAPES)/"images")) > 1
+    assert set(read_simulated(written(SHAPES)).pixels[0].unique().tolist()) == {0., 1.}
 
 
 def test_the_same_seed_gives_the_same_bytes(written, tmp_path):
-    write_simulated("wrist-mri", tmp_path/"again", patients=1, seed=3, size=SMALL["wrist-mri"], progress=False)
-    for file in sorted(p for p in (written/"wrist-mri").rglob("*") if p.suffix in (".dcm", ".csv", ".json")):
-        assert file.read_bytes() == (tmp_path/"again"/file.relative_to(written/"wrist-mri")).read_bytes(), file.name
+    write_simulated("wrist-mri", tmp_path/"again", patients=1, seed=3, size=small("wrist-mri"), progress=False)
+    every = sorted(p.relative_to(written("wrist-mri")) for p in written("wrist-mri").rglob("*") if p.is_file())
+    assert every == sorted(p.relative_to(tmp_path/"again") for p in (tmp_path/"again").rglob("*") if p.is_file())
+    for file in every: assert (written("wrist-mri")/file).read_bytes() == (tmp_path/"again"/file).read_bytes(), file
+    assert all(b"\r" not in (written("wrist-mri")/f).read_bytes() for f in ("table.csv", "simulation.json"))
 
 
-def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
-    calls, write = [], files.write_image
-    def falls_over(*args, **kwargs):
-        calls.append(args[0])
-        if len(calls) == 3: raise KeyboardInterrupt
-        return write(*args, **kwargs)
-    monkeypatch.setattr(files, "write_image", falls_over)
-    with pytest.raises(KeyboardInterrupt): write_simulated("hip-radiograph", tmp_path/"hips", patients=3, seed=1, progress=False)
-    with pytest.raises(CohortError, match="interrupted"): read_simulated(tmp_path/"hips")
-    assert not [p for p in (tmp_path/"hips").rglob("*") if ".part" in p.name]
-    write_simulated("hip-radiograph", tmp_path/"hips", patients=3, seed=1, progress=False)
-    assert len(calls) == 3 + 4                  # the two that were there are not made again
-    assert len(read_simulated(tmp_path/"hips")) == 6
+def test_an_interruption_in_the_middle_of_a_volume_leaves_no_half_and_the_next_run_completes_it(written, tmp_path, monkeypatch):
+    save, seen = objects._save, []
+    def falls_over(d, path, stored):
+        seen.append(path)
+        if len(seen) == 11:                     # 8 slices of the right wrist, then the second of the left
+            path.write_bytes(b"half a file")
+            raise KeyboardInterrupt
+        return save(d, path, stored)
+    wish = dict(patients=1, seed=3, size=small("wrist-mri"), progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "_save", falls_over)
+        with pytest.raises(KeyboardInterrupt): write_simulated("wrist-mri", tmp_path/"w", **wish)
+    assert len(seen) == 11 and [p.name[-2] for p in (tmp_path/"w"/"images").iterdir()] == ["R"]
+    there = {p.relative_to(tmp_path/"w"): p for p in (tmp_path/"w").rglob("*") if p.is_file()}
+    assert len(there) == 8 + 2 + 1 and not [p for p in (tmp_path/"w").rglob("*") if ".part" in p.name]
+    for name, p in there.items(): assert p.read_bytes() == (written("wrist-mri")/name).read_bytes(), name
+    with pytest.raises(CohortError, match="interrupted"): read_simulated(tmp_path/"w")
+    kept = {p: p.stat().st_mtime_ns for p in there.values() if p.suffix != ".json"}
+    write_simulated("wrist-mri", tmp_path/"w", **wish)
+    assert kept == {p: p.stat().st_mtime_ns for p in kept}                # what was there is not made again
+    for p in written("wrist-mri").rglob("*"):
+        if p.is_file(): assert (tmp_path/"w"/p.relative_to(written("wrist-mri"))).read_bytes() == p.read_bytes(), p.name
+
+
+@pytest.mark.parametrize("kind", ["outlines", "maps"])
+def test_an_interruption_between_image_and_truth_leaves_no_half(written, tmp_path, monkeypatch, kind):
+    def falls_over(self, path, *rest, **more):
+        path.write_bytes(b"half") if hasattr(path, "write_bytes") else None
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patch:
+        if kind == "maps": patch.setattr(np, "savez_compressed", lambda path, **more: falls_over(None, path))
+        else: patch.setattr("highdicom.seg.Segmentation.save_as", falls_over)
+        with pytest.raises(KeyboardInterrupt): write_simulated("hip-radiograph", tmp_path/"h", patients=1, seed=3, size=(64, 64), progress=False)
+    assert not [p for p in (tmp_path/"h").rglob("*") if ".part" in p.name]
+    write_simulated("hip-radiograph", tmp_path/"h", patients=1, seed=3, size=(64, 64), progress=False)
+    for p in written("hip-radiograph").rglob("*"):
+        if p.is_file(): assert (tmp_path/"h"/p.relative_to(written("hip-radiograph"))).read_bytes() == p.read_bytes(), p.name
+
+
+def test_the_note_says_what_was_asked_for_and_by_which_version(tmp_path, monkeypatch):
+    names = list(recipe("hip-radiograph").scanners)
+    wish = dict(patients=2, seed=1, size=(32, 32), progress=False)
+    write_simulated("hip-radiograph", tmp_path/"h", scanner=lambda row: names[row["patient"] % 2], **wish)
+    note = json.loads((tmp_path/"h"/"simulation.json").read_text(encoding="utf-8"))
+    assert note["rheumkit"] == rheumkit.__version__ and note["scanner"] == [names[0]]*2 + [names[1]]*2
+    write_simulated("hip-radiograph", tmp_path/"h", scanner=lambda row: names[row["patient"] % 2], **wish)           # the same wish in other words
+    with pytest.raises(CohortError, match="another simulation"): write_simulated("hip-radiograph", tmp_path/"h", scanner=lambda row: names[0], **wish)
+    monkeypatch.setattr(rheumkit, "__version__", "99.0")
+    with pytest.raises(CohortError, match="99.0, whose images may differ"): write_simulated("hip-radiograph", tmp_path/"h", scanner=lambda row: names[row["patient"] % 2], **wish)
+
+
+@pytest.mark.parametrize("wish, word", [(dict(name="knee-radiografh"), "knee-radiograph"), (dict(name="spa-sij-xray"), "spa-sij-xray-grade"), (dict(name="wrist-mri", scanner="7 T"), "clinic 1.5 T"),
+                                        (dict(name="wrist-mri", scanner={"clinic 1.5 T": .5, "7 T": .5}), "'7 T'"), (dict(name="hip-radiograph", size=(3, 4, 5)), "does not fit"),
+                                        (dict(name="hip-radiograph", patients=0), "at least one"), (dict(name="hip-radiograph", visits=0), "at least one")])
+def test_what_cannot_be_had_is_said_before_anything_is_written(tmp_path, wish, word):
+    with pytest.raises(CohortError, match=word): check_wishes(**wish)
+    with pytest.raises(CohortError, match=word): write_simulated(folder=tmp_path/"x", progress=False, **wish)
+    assert not (tmp_path/"x").exists()
+
+
+def test_a_mistake_of_ours_shows_where_it_happened(tmp_path, monkeypatch):
+    def broken(*args, **kwargs): raise ValueError("shapes do not match")
+    monkeypatch.setattr(files, "simulate", broken)
+    with pytest.raises(ValueError, match="shapes do not match"): main(["simulate", "hip-radiograph", "--patients", "1", "--out", str(tmp_path/"x")])
+    assert main(["simulate", "hip-radiograf", "--out", str(tmp_path/"x")]) == 2
 
 
 def test_another_folder_is_left_alone(tmp_path, capsys):
@@ -79,16 +224,23 @@ def test_another_folder_is_left_alone(tmp_path, capsys):
     (tmp_path/"mine"/"thesis.txt").write_text("years of work")
     assert main(["simulate", "hip-radiograph", "--patients", "1", "--out", str(tmp_path/"mine")]) == 2
     assert "choose another folder" in capsys.readouterr().err and [p.name for p in (tmp_path/"mine").iterdir()] == ["thesis.txt"]
+    assert main(["simulate", "hip-radiograph", "--patients", "1", "--out", str(tmp_path/"mine"/"thesis.txt")]) == 2
+    assert "it is a file" in capsys.readouterr().err
     assert main(["simulate", "elbow", "--out", str(tmp_path/"elbow")]) == 2
     assert "knee-radiograph" in capsys.readouterr().err and not (tmp_path/"elbow").exists()
 
 
 def test_the_list_names_every_recipe_and_system(capsys):
-    from rheumkit.phantom.registry import where
-    from rheumkit.phantom.systems import served
+    from rheumkit.phantom.systems import served, serves
     assert main(["simulate", "--list"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in where) and all(system in said for system in served)
+    assert max(map(len, said.splitlines())) <= 100 and not said.count("\n\n")
+    lines = said.splitlines()
+    for name in where:                                                # under each recipe, its title and its systems, up to the next recipe
+        start = next(i for i, line in enumerate(lines) if line.startswith(f"{name}  ("))
+        end = next((i for i in range(start + 1, len(lines)) if not lines[i].startswith(" ")), len(lines))
+        assert all(system in " ".join(lines[start:end]) for system in serves(name))
 
 
 def test_a_system_with_two_examinations_writes_both(tmp_path):

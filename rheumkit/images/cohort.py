@@ -108,19 +108,23 @@ class Joined:
         return None if items is None else items[int(i-self.ends[k]+n)]
 
 # %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-017
+def _spacings(spacing, rows): # One spacing for each row
+    if spacing is None or np.ndim(next(iter(spacing), None))==0 and next(iter(spacing), None) is not None: spacing = [spacing]*rows
+    return [None if s is None else tuple(map(float, s)) for s in spacing]
+
 class Cohort:
     "Images, the table that describes them and, where known, the truth; views of a cohort share what was decoded."
     def __init__(self,
                  table:pd.DataFrame,  # One row per image; at least image_id (unique) and patient_id
                  pixels,              # len and [i] -> float32 Tensor (C, H, W) or (C, D, H, W); may decode lazily
                  truth:dict=None,     # Name -> the same kind of object, a mask (uint8) or map (float32) per image, None where unknown
-                 spacing:tuple=None,  # (row_mm, col_mm) or (slice_mm, row_mm, col_mm)
+                 spacing=None,        # (row_mm, col_mm) or (slice_mm, row_mm, col_mm) of all images; or a list with one for each (None where unknown)
                  name:str="",         # What to call it in figures and errors
                  simulated:bool=False,# Are these images made by the kit?
                 ):
         self.table = table.reset_index(drop=True).copy()
         self.pixels, self.truth = _view(pixels), {k: _view(v) for k,v in (truth or {}).items()}
-        self.spacing, self.name, self.simulated = tuple(map(float, spacing)) if spacing is not None else None, name, bool(simulated)
+        self.spacings, self.name, self.simulated = _spacings(spacing, len(self.table)), name, bool(simulated)
         self._check()
 
     def _check(self):
@@ -130,7 +134,8 @@ class Cohort:
             problems += [f"row {i}: image_id {v!r} is there twice; give every image its own" for i,v in t.image_id[t.image_id.duplicated()].items()]
             empty = t.patient_id.isna() | (t.patient_id.astype(str).str.strip()=="")
             problems += [f"row {i}: empty patient_id; without it the split cannot keep a patient's images together" for i in t.index[empty]]
-        problems += [f"{len(v)} {k} for {len(self.table)} rows of the table" for k,v in {"pixels":self.pixels, **self.truth}.items() if len(v)!=len(self.table)]
+        parts = {"pixels": self.pixels, "spacings": self.spacings, **self.truth}
+        problems += [f"{len(v)} {k} for {len(self.table)} rows of the table" for k,v in parts.items() if len(v)!=len(self.table)]
         if problems: raise CohortError(problems, self.name)
 
     def __len__(self): return len(self.table)
@@ -141,6 +146,9 @@ class Cohort:
     @property
     def patients(self): # Array of the patients' ids, each once, in order of appearance
         return self.table.patient_id.unique()
+    @property
+    def spacing(self): # Of all images in mm; None where it is unknown or they differ (`spacings` has one for each)
+        return self.spacings[0] if len(set(self.spacings))==1 else None
 
     def tensor(self): # (N, C, H, W) or (N, C, D, H, W) float32; decoded once, shared: do not write into it
         "All images as one tensor, decoded in parallel the first time."
@@ -189,13 +197,13 @@ def where(self:Cohort,
 @patch
 def _rows(self:Cohort, rows):
     pick = lambda view: View(view.store, view.rows[rows])
-    return Cohort(self.table.iloc[rows], pick(self.pixels), {k: pick(v) for k,v in self.truth.items()}, self.spacing, self.name, self.simulated)
+    return Cohort(self.table.iloc[rows], pick(self.pixels), {k: pick(v) for k,v in self.truth.items()}, [self.spacings[i] for i in rows], self.name, self.simulated)
 
 # %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-023
 @patch
 def __add__(self:Cohort,
             other:Cohort,  # Patients of the same id are taken for the same person
-           )->Cohort:      # Simulated only if both are; spacing only where both agree
+           )->Cohort:      # Simulated only if both are; every image keeps its spacing
     "Both cohorts, one after the other; an image_id that is already taken gets the other cohort's name (or `b`) in front."
     table = other.table.copy()
     taken = table.image_id.isin(set(self.table.image_id))
@@ -205,7 +213,7 @@ def __add__(self:Cohort,
     truth = {k: Joined([(self.truth.get(k), n), (other.truth.get(k), m)]) for k in dict.fromkeys([*self.truth, *other.truth])}
     name = self.name if self.name==other.name else " + ".join(x for x in (self.name, other.name) if x)
     return Cohort(pd.concat([self.table, table], ignore_index=True), Joined([(self.pixels, n), (other.pixels, m)]), truth,
-                  self.spacing if self.spacing==other.spacing else None, name, self.simulated and other.simulated)
+                  self.spacings + other.spacings, name, self.simulated and other.simulated)
 
 # %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-025
 @patch
@@ -228,7 +236,8 @@ def show(self:Cohort,
     said = "; ".join(t.replace("\n", ", ") for t in titles)
     alt = f"{len(chosen)} of {len(self)} {'simulated ' if self.simulated else ''}images{' of '+self.name if self.name else ''}, titled with {', '.join(names)}: {said}."
     window = None if truth is not None or not images else (float(np.mean([i.min() for i in images])), float(np.mean([i.max() for i in images])))
-    return show_images(images, titles=titles, spacing=self.spacing[-2:] if self.spacing else None, simulated=self.simulated, alt=alt, columns=columns, window=window)
+    planes = {self.spacings[i] and self.spacings[i][-2:] for i in chosen}      # a scale bar only where it is right for all
+    return show_images(images, titles=titles, spacing=planes.pop() if len(planes)==1 else None, simulated=self.simulated, alt=alt, columns=columns, window=window)
 
 # %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-028
 @dataclass
@@ -290,6 +299,7 @@ def _is_dicom(path):
     with open(path, "rb") as f: return f.read(132)[128:]==b"DICM"
 
 def _peek(path): # What the header says, without decoding: (spacing or None, simulated); raises ValueError or OSError with the reason
+    if path.is_dir(): return _peek_folder(path)
     suffix = path.suffix.lower()
     if path.stat().st_size==0: raise ValueError("the file is empty")
     if suffix in pictures:
@@ -303,7 +313,32 @@ def _peek(path): # What the header says, without decoding: (spacing or None, sim
         return header_spacing(header), is_simulated(header)
     raise ValueError(f"a {suffix or 'nameless'} file; use png, jpg, tif, dcm or npy")
 
+def _peek_folder(folder): # The same of a folder with the slices of one series
+    from rheumkit.images.dicom import is_simulated
+    series, problems = _headers_below(folder)
+    if problems: raise ValueError("; ".join(problems))
+    if not series: raise ValueError("a folder without a DICOM image")
+    if len(series)>1:
+        what = [f"{h.get('SeriesDescription') or 'no description'} ({len(files)} files in {Path(os.path.commonpath([p.parent for p,_ in files])).relative_to(folder.parent).as_posix()})"
+                for files in series.values() for _,h in files[:1]]
+        raise ValueError(f"a folder with {len(series)} series: {'; '.join(what)}. Give each a folder of its own and name one, or several with | between")
+    headers = [h for _,h in next(iter(series.values()))]
+    return _volume_spacing(headers), all(is_simulated(h) for h in headers)
+
+def _volume_spacing(headers): # Spacing of the slices of one series
+    from rheumkit.images.dicom import header_spacing, _place
+    plane, places = header_spacing(headers[0]), [_place(h) for h in headers] if len(headers)>1 else []
+    steps = np.diff(sorted(p[1] for p in places if p is not None))
+    steps = steps[steps>1e-2]                                         # echoes lie at the same place
+    return (round(float(np.median(steps)), 4), *plane[-2:]) if plane and len(steps) else plane
+
+def _flat(pixels): # A volume of a single slice is an image
+    return pixels[:, 0] if pixels.ndim==4 and pixels.shape[1]==1 else pixels
+
 def _decode(path): # float32 (C, H, W) or (C, D, H, W): 0..1 for pictures, modality values for DICOM, npy as it is
+    if path.is_dir():
+        from rheumkit.images.dicom import read_series
+        return _flat(read_series(path).pixels)
     suffix = path.suffix.lower()
     if suffix in pictures:
         from PIL import Image
@@ -334,27 +369,42 @@ def _fit(image, size): # Scale into (H, W); what stays free is filled with the d
     if any(sides): flat = F.pad(flat, sides, value=float(flat.min()))
     return flat.reshape(*image.shape[:-2], *size)
 
+def _named(cell, root): # The files or folders that a cell of the table names; several are the channels of one image
+    return [root/cell] if "|" not in cell or (root/cell).exists() else [root/name.strip() for name in cell.split("|")]
+
 # %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-040
 class Files:
     "Image files, read when asked for."
-    def __init__(self, paths, size=None, mask=False): self.paths, self.size, self.mask = paths, size, mask
+    def __init__(self,
+                 paths,          # One list a row: the files (or folders of slices) whose channels make the image; of masks one file or None
+                 size=None,      # (H, W)
+                 mask=False):
+        self.paths, self.size, self.mask = paths, size, mask
     def __len__(self): return len(self.paths)
     def __getitem__(self, i):
         path = self.paths[i]
         if path is None: return None
-        try:
-            if self.mask: return self._mask(path)
-            image = _decode(path)
-            return _fit(image, self.size) if self.size else image
+        image = self._read(path, self._mask) if self.mask else self._join([self._read(p, _decode) for p in path], path)
+        return _fit(image, self.size) if self.size and not self.mask else image
+    def _read(self, path, how):
+        try: return how(path)
         except (ValueError, OSError, SyntaxError) as e:
             raise CohortError(f"{path}: cannot be read ({_reason(e, path)}); open it in a viewer, replace it or leave its row out") from e
+    def _join(self, parts, paths):
+        if len({p.shape[1:] for p in parts})>1:
+            raise CohortError("; ".join(f"{path} is {' x '.join(map(str, p.shape[1:]))}" for path,p in zip(paths, parts)) + ": the channels of an image need one shape")
+        return parts[0] if len(parts)==1 else torch.cat(parts)
     def _mask(self, path): # Labels (uint8) as they stand, maps (float32) as they are
         if path.suffix.lower() in pictures:
             from PIL import Image
             with Image.open(path) as picture: mask = torch.from_numpy(np.array(picture if picture.mode in ("L", "P", "1") else picture.convert("L"), np.uint8))
+        elif path.is_dir() or _is_dicom(path):
+            from rheumkit.images.objects import read_mask
+            mask = read_mask(path)
         else:
             loaded = np.load(path, allow_pickle=False)
             mask = torch.from_numpy(loaded[loaded.files[0]] if path.suffix.lower()==".npz" else loaded)
+        if mask.dtype!=torch.uint8: mask = mask.float()
         if not self.size: return mask
         if mask.dtype==torch.uint8:
             import torch.nn.functional as F
@@ -411,14 +461,15 @@ def _table_problems(table, lines, image, patient, labels, paths): # Every bad ro
     for i in table.index:
         if table[patient][i]=="": found[i].append(f"{patient} is empty; without it a patient's images cannot be kept together")
         if table[image][i]=="": found[i].append(f"{image} is empty; name a file"); continue
-        path, key = paths[i], os.path.normpath(paths[i])
-        if key in seen: found[i].append(f"the same file as in row {lines[seen[key]]}; leave one of the two out"); continue
-        seen[key] = i
-        if not path.is_file():
-            found[i].append(f"there is no such file{'' if path.parent.is_dir() else f', nor a folder {path.parent}'}; correct the name or give `root=`")
-            continue
-        try: heads[i] = _peek(path)
-        except (ValueError, OSError, SyntaxError) as e: found[i].append(f"cannot be read ({_reason(e, path)}); replace the file or leave the row out")
+        for path in paths[i]:
+            key = os.path.normpath(path)
+            if key in seen: found[i].append(f"the same file as in row {lines[seen[key]]}; leave one of the two out"); continue
+            seen[key] = i
+            if not path.exists():
+                found[i].append(f"there is no such file{'' if path.parent.is_dir() else f', nor a folder {path.parent}'}; correct the name or give `root=`")
+                continue
+            try: heads.setdefault(i, []).append(_peek(path))
+            except (ValueError, OSError, SyntaxError) as e: found[i].append(f"cannot be read ({_reason(e, path)}); replace the file or leave the row out")
     for label in labels:
         for i,reason in _label_problems(table[label], label): found[i].append(reason)
     return found, heads
@@ -427,13 +478,13 @@ def _table_problems(table, lines, image, patient, labels, paths): # Every bad ro
 @patch(cls_method=True)
 def from_table(cls:Cohort,
                csv,                      # CSV file (comma, semicolon or tab) or a DataFrame; one row per image
-               image:str="image",        # Column with the file: png, jpg, tif, dcm, npy
+               image:str="image",        # Column with the file: png, jpg, tif, dcm, npy, or a folder with the slices of one DICOM series; several with | between are the channels of one image
                patient:str="patient_id", # Column that says whose image it is
                labels=None,              # Column(s) that must be filled in and readable
                size=None,                # H = W, or (H, W) in pixels; aspect is kept, the rest is filled dark
                root=None,                # Folder that the file names start from; default: where the CSV is
               )->Cohort:                 # float32: 0..1 for pictures, modality values for DICOM
-    "Images named in a table, read when needed; one `CohortError` lists every bad row. Columns `mask_<name>` become `truth[<name>]`."
+    "Images named in a table, read when needed; one `CohortError` lists every bad row. Columns `mask_<name>` (pictures, arrays, DICOM segmentations) become `truth[<name>]`."
     table, lines = (csv.reset_index(drop=True).copy(), np.arange(len(csv))) if isinstance(csv, pd.DataFrame) else _read_csv(csv)
     where, root = ("" if isinstance(csv, pd.DataFrame) else str(csv)), Path(root) if root else (Path() if isinstance(csv, pd.DataFrame) else Path(csv).parent)
     labels = [labels] if isinstance(labels, str) else list(labels or [])
@@ -441,12 +492,12 @@ def from_table(cls:Cohort,
     if missing: raise CohortError([f"no column {c!r}; the columns are {', '.join(map(repr, table.columns))}. Rename one or say which it is" for c in missing], where)
     if len(table)==0: raise CohortError("the table has no rows", where)
     for c in (image, patient): table[c] = table[c].astype(object).where(table[c].notna(), "").astype(str).str.strip()
-    paths = [root/name for name in table[image]]
+    paths = [_named(cell, root) for cell in table[image]]
     found, heads = _table_problems(table, lines, image, patient, labels, paths)
     masks = {c[5:]: [root/name if name else None for name in table[c].fillna("").astype(str)] for c in table if str(c).startswith("mask_")}
     for files in masks.values():
         for i,path in enumerate(files):
-            if path and not path.is_file(): found[i].append(f"the mask {path.name} is not there; correct the name or leave it empty")
+            if path and not path.exists(): found[i].append(f"the mask {path.name} is not there; correct the name or leave it empty")
     problems = [f"row {lines[i]}, {table[image][i] or 'no file'}: {'; '.join(reasons)}" for i,reasons in found.items() if reasons]
     if problems: raise CohortError(problems, where)
     return cls._of_files(table, image, patient, paths, masks, heads, size, Path(where).stem)
@@ -459,8 +510,7 @@ def _of_files(cls:Cohort, table, image, patient, paths, masks, heads, size, name
     if "image_id" not in out:
         stems = pd.Series([Path(p).stem for p in table[image]])
         out.insert(0, "image_id", stems if stems.is_unique else [Path(p).with_suffix("").as_posix() for p in table[image]])
-    spacings, simulated = {h[0] for h in heads.values()}, all(h[1] for h in heads.values())
-    spacing = spacings.pop() if len(spacings)==1 and size is None else None
+    spacing, simulated = [heads[i][0][0] if size is None else None for i in table.index], all(h[1] for row in heads.values() for h in row)
     truth = {k: Files(v, size, mask=True) for k,v in masks.items()}
     return cls(out, Files(paths, size), truth, spacing, name, simulated)
 
@@ -483,7 +533,7 @@ def _headers_below(root): # SeriesInstanceUID -> [(path, header)] of all files w
         except DicomError as e:
             if not e.reason.startswith("not a DICOM file"): problems.append(f"{path.relative_to(root)}: {e.reason}")
             continue
-        if "Rows" not in header: continue                    # directories, reports, plans
+        if "Rows" not in header or header.get("Modality")=="SEG": continue       # directories, reports, plans, outlines
         series.setdefault(str(header.get("SeriesInstanceUID") or path), []).append((path, header))
     return series, problems
 
@@ -497,17 +547,18 @@ class Series:
         paths = self.groups[i]
         try:
             images = [read_dicom(p) for p in paths]
-            pixels = images[0].channels() if len(images)==1 else _stack(images, paths[0].parent).pixels
+            pixels = images[0].channels() if len(images)==1 else _flat(_stack(images, paths[0].parent).pixels)
         except DicomError as e: raise CohortError(str(e)) from e
         return _fit(pixels, self.size) if self.size else pixels
 
-def _is_volume(headers): # Are these the slices of one scan? They say where they lie, all in one direction, and not all in one place
+def _is_volume(headers): # Are these the slices of one scan? They say where they lie, all in one direction, and not all in one place; or the echoes of one slice
     if len(headers)<2: return False
     from rheumkit.images.dicom import _place
     try: places = [_place(h) for h in headers]
     except (TypeError, ValueError): return False
     if any(p is None for p in places) or len({(h.get("Rows"), h.get("Columns")) for h in headers})>1: return False
-    return min(float(places[0][0]@p[0]) for p in places)>.99 and len({round(p[1], 2) for p in places})>1
+    echoes = {str(h.get("EchoTime") or "") for h in headers}
+    return min(float(places[0][0]@p[0]) for p in places)>.99 and (len({round(p[1], 2) for p in places})>1 or len(echoes)==len(headers))
 
 # %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-051
 @patch(cls_method=True)
@@ -517,7 +568,7 @@ def from_dicom(cls:Cohort,
                size=None,  # H = W, or (H, W) in pixels; aspect is kept
               )->Cohort:   # Volumes are (echoes, slices, rows, columns); radiographs (1, rows, columns)
     "All DICOM images below a folder: slices of one scan become one volume, other files one image each; visits follow from the dates."
-    from rheumkit.images.dicom import header_spacing, is_simulated, _place
+    from rheumkit.images.dicom import is_simulated
     root = Path(folder)
     if not root.is_dir(): raise CohortError("there is no such folder", root)
     series, problems = _headers_below(root)
@@ -533,13 +584,9 @@ def from_dicom(cls:Cohort,
     table.insert(0, "image_id", [(Path(p).parent if folders else Path(p).with_suffix("")).as_posix() for p in table.image])
     if not table.image_id.is_unique: table["image_id"] = table.image
     table["visit"] = table.groupby("patient_id").study_date.rank("dense").fillna(1).astype(int)-1
-    spacings = set()
-    for group in groups:
-        plane = header_spacing(group[0][1])
-        if len(group)>1 and plane: plane = (float(np.median(np.diff(sorted({round(_place(h)[1], 3) for _,h in group})))), *plane[-2:])
-        spacings.add(plane)
     size = (size, size) if isinstance(size, int) else tuple(size) if size else None
-    return cls(table, Series([[p for p,_ in g] for g in groups], size), None, spacings.pop() if len(spacings)==1 and size is None else None, root.name,
+    spacings = [_volume_spacing([h for _,h in g]) if size is None else None for g in groups]
+    return cls(table, Series([[p for p,_ in g] for g in groups], size), None, spacings, root.name,
                all(is_simulated(g[0][1]) for g in groups))
 
 # %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-053
@@ -584,7 +631,7 @@ def _write_cohort(cohort, folder): # table.csv, images/*.dcm and masks/<name>/* 
         row = table.iloc[i]
         visit = row.get("visit", 0)
         year = 2000 + int(visit) if str(visit).replace(".0", "").isdigit() and float(visit)<100 else 2000
-        write_dicom(folder/"images"/f"{name}.dcm", cohort.pixels[i], cohort.spacing, row.patient_id, visit, cohort.simulated, date=f"{year}0101", **_dicom_fields(row))
+        write_dicom(folder/"images"/f"{name}.dcm", cohort.pixels[i], cohort.spacings[i], row.patient_id, visit, cohort.simulated, date=f"{year}0101", **_dicom_fields(row))
         for k,view in cohort.truth.items():
             mask = view[i]
             files[f"mask_{k}"].append("" if mask is None else f"masks/{k}/"+_write_mask(folder/"masks"/k/name, mask))

@@ -399,13 +399,15 @@ def _time_key(header): # What tells images of one place apart: echo, repetition,
     keys = ("EchoTime", "EchoNumbers", "TemporalPositionIdentifier", "TriggerTime", "DiffusionBValue", "InversionTime", "AcquisitionNumber", "InstanceNumber")
     return tuple(-1. if (v := _number(header.get(k))) is None else v for k in keys)
 
-def _place(header): # (normal, distance along it in mm) of a slice, or None
+def _place(header): # (direction to sort along, distance along it in mm) of a slice, or None
+    "Perpendicular to the slice, and mainly to the feet, to the left or to the front."
     way, corner = header.get("ImageOrientationPatient"), header.get("ImagePositionPatient")
     if way is None or corner is None or len(way)!=6 or len(corner)!=3: return None
     normal = np.cross(np.array(way[:3], float), np.array(way[3:], float))
     length = np.linalg.norm(normal)
     if not length>.5: return None
-    normal /= length
+    main = int(np.argmax(abs(normal)*(1, 1.001, 1.002)))      # a slice at 45 degrees counts as axial rather than coronal rather than sagittal
+    normal *= (1, -1, -1)[main]*np.sign(normal[main])/length
     return normal, float(normal@np.array(corner, float))
 
 def _arrange(images, folder): # Images of one series as rows of places, each sorted by time; distance of the places
@@ -440,7 +442,9 @@ def _images_below(folder): # Every image in a folder; one DicomError lists all f
     if not folder.is_dir(): raise DicomError(folder, "there is no such folder" if not folder.exists() else "it is a file; use read_dicom")
     images, problems = [], []
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-        try: images.append(read_dicom(path))
+        try:
+            image = read_dicom(path)
+            if image.header.get("Modality")!="SEG": images.append(image)     # outlines are no image
         except DicomError as e:
             if not e.reason.startswith(("not a DICOM file", "no pixels")): problems.append(e)
     if problems: raise DicomError(folder, f"{len(problems)} files cannot be read: " + "; ".join(f"{e.path.name}: {e.reason}" for e in problems))
