@@ -118,3 +118,25 @@ def test_mris_of_knuckles_know_whose_they_are():
     longer = person_rays({**p, "bone": {k: 1.2*v for k, v in p["bone"].items()}}, hand_region)
     assert longer[0].head != rays[0].head and person_rays({**p, "grain": p["grain"]+1}, hand_region) is not rays
     assert _rays.cache_info().maxsize
+
+
+def between_two(true, scale):
+    from rheumkit.learning.metrics import quadratic_kappa
+    return quadratic_kappa(*(Reader(name=n).read(true, scale, seed=1) for n in ("one", "two")))
+
+
+@pytest.mark.parametrize("name,score,low,high", [
+    ("knee-radiograph", "kellgren_lawrence", .75, .9), ("sij-radiograph", "radiographic_sacroiliitis", .39, .7), ("sij-mri", "bone_marrow_oedema", .5, .75), ("sij-mri", "sparcc_oedema", .85, .95),
+    ("sij-mri", "erosion", .55, .82), ("sij-mri", "fat_lesion", .65, .82), ("finger-ultrasound", "synovitis_power_doppler", .7, .87), ("finger-ultrasound", "synovitis_eular_omeract", .8, .92),
+    ("nailfold-capillaroscopy", "giant_capillaries", .78, .92), ("nailfold-capillaroscopy", "scleroderma_pattern", .6, .85)])
+def test_two_usual_readers_agree_as_published(name, score, low, high):
+    "Sources: the table of nbs/2_phantom/08_recipes."
+    table = simulate(name, patients=200, seed=1).table
+    assert low <= between_two(table[score + "_true"], recipe(name).scales[score]) <= high
+
+
+@pytest.mark.parametrize("name", list(where))
+def test_no_two_readers_agree_on_everything(name):
+    table = simulate(name, patients=100, seed=1).table
+    for score, scale in recipe(name).scales.items():
+        if table[score + "_true"].nunique() > 1: assert between_two(table[score + "_true"], scale) < .975, score

@@ -358,7 +358,7 @@ finger_scanners = {
     "extremity 1.5 T": ContrastScanner("extremity 1.5 T", "outpatients", field=1.5, sequences=(Sequence("T1 FS Gd", tr=650, te=17, suppress=.90), Sequence("T2 FS", tr=3000, te=60, suppress=.88)), noise=(.019, .016), acquired=(.85, .80), bias=.35,
                                        towards=(0., .5, 0.), leak=.5, gain=(.9, 1.2))}
 
-def _scales(n): return {"ramris_synovitis": (0, 3*n, .8), "ramris_tenosynovitis": (0, 6*n, 1.), "ramris_oedema": (0, 6*n, .9), "ramris_erosion": (0, 20*n, .9), "psamris_periarticular": (0, 2*n, .5)}
+def _scales(n): return {"ramris_synovitis": (0, 3*n, 1.), "ramris_tenosynovitis": (0, 6*n, 1.2), "ramris_oedema": (0, 6*n, 1.6), "ramris_erosion": (0, 20*n, 1.6), "psamris_periarticular": (0, 2*n, .5)}
 _common = dict(reach=(4, 3), modality="MR", view="CORONAL", size=(16, 96, 96), scanners=finger_scanners, structures=finger_structures, lesions=finger_lesions, scores=finger_scores)
 
 hand_mri = layered_recipe(finger_build, mri_image, hand_field, name="hand-mri", title="MRI of the knuckles, T1 after gadolinium and T2 with fat suppressed: rheumatoid (seropositive, seronegative) or psoriatic arthritis", body_part="HAND",

@@ -187,6 +187,6 @@ def foot_closeup(person:dict, severities:dict, joint:str, mm:float=40., size:int
 
 foot_radiograph = Recipe(name="foot-radiograph", people="hand-radiograph", title="Forefoot radiograph of the patients of the hand radiograph, by joint", modality="DX", body_part="FOOT", view="AP", size=(256, 160), scanners=foot_scanners,
     structures=foot_structures, lesions=lesion_names,
-    scales={"svdh_erosion": (0, 60, 2.), "svdh_narrowing": (0, 24, 1.3), "svdh_total": (0, 84, 2.8), "ratingen": (0, 25, 1.1), "subluxation": (0, 5, .3), **{f"erosion_{j}": (0, 10, .6) for j in foot_joints},
+    scales={"svdh_erosion": (0, 60, 3.5), "svdh_narrowing": (0, 24, 1.3), "svdh_total": (0, 84, 4.5), "ratingen": (0, 25, 1.1), "subluxation": (0, 5, .45), **{f"erosion_{j}": (0, 10, 1.1) for j in foot_joints},
             **{f"narrowing_{j}": (0, 4, .45) for j in foot_joints}, **{f"ratingen_{j}": (0, 5, .4) for j in foot_ratingen_joints}, **{f"kellgren_lawrence_{j}": (0, 4, .45) for j in foot_worn_sites}},
     person=foot_person, disease=foot_disease, scene=foot_scene, image=hand_image, truth=hand_truth, scores=foot_scores, spacing=lambda size: (foot_field_mm[0]/size[0], foot_field_mm[1]/size[1]))

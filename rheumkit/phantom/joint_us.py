@@ -163,7 +163,7 @@ def sweep_scores(severities:dict, frames:int=16)->dict:
 machines = {"high-end 18 MHz": UltrasoundScanner("high-end 18 MHz", "university", frequency=18., focus=8., f_number=1.6, tgc=.85, line_density=7., dynamic_range=66., looks=2, gain=-7., reverberation=.004, doppler="power", doppler_gain=8.),
             "portable 10 MHz": UltrasoundScanner("portable 10 MHz", "clinic", frequency=10., focus=10., f_number=2., cycles=2., tgc=.75, line_density=3.2, dynamic_range=54., looks=1, gain=-3., curve=.9, noise=-62., reverberation=.012, doppler="power", doppler_gain=3., bloom=1.8)}
 
-_scales = {"synovitis_grey_scale": (0, 3, .45), "synovitis_power_doppler": (0, 3, .3), "synovitis_eular_omeract": (0, 3, .4), "cartilage_damage": (0, 2, .35), "osteophyte_grade": (0, 3, .4), "erosion": (0, 1, .2)}
+_scales = {"synovitis_grey_scale": (0, 3, .45), "synovitis_power_doppler": (0, 3, .65), "synovitis_eular_omeract": (0, 3, .5), "cartilage_damage": (0, 2, .35), "osteophyte_grade": (0, 3, .4), "erosion": (0, 1, .3)}
 _fields = dict(body_part="HAND", view="DORSAL LONGITUDINAL", scanners=machines, structures=parts, lesions=kinds, scales=_scales, person=person, disease=disease)
 finger_ultrasound = ultrasound_recipe(build, (17., 30.), sweep=18., upright=True, name="finger-ultrasound", size=(128, 128), scores=scores,
     title="Ultrasound of a knuckle, lengthwise from the back: synovitis with power Doppler, cartilage, osteophytes, erosion (EULAR-OMERACT)", **_fields)

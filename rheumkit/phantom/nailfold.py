@@ -263,7 +263,7 @@ def scores(severities:dict)->dict:
             "capillaries": len(kinds), "capillaries_per_mm": round(density, 2),
             "capillaries_mm": "; ".join(f"{x:.3f} {y:.3f} {l:.3f} {t:.3f} {r:.3f} {b:.3f} {kind}" for (_, x, y, l, t, r, b), kind in kinds) if severities.get("places") else ""}
 
-scales = {"scleroderma_pattern": (0, 3, .35), "giant_capillaries": (0, 20, .6), "haemorrhages": (0, 20, .9), "ramified_capillaries": (0, 20, .8), "capillary_loss_grade": (0, 3, .35), "capillaries": (0, 30, 1.)}
+scales = {"scleroderma_pattern": (0, 3, .65), "giant_capillaries": (0, 20, .9), "haemorrhages": (0, 20, .9), "ramified_capillaries": (0, 20, .8), "capillary_loss_grade": (0, 3, .5), "capillaries": (0, 30, 1.6)}
 
 def capillaries(places:str,       # A cell of the column `capillaries_mm`
                 size:tuple,       # Size of the image (rows, columns)

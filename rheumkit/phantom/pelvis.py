@@ -385,7 +385,7 @@ def projection_recipe(paths:object, field:tuple, **fields)->Recipe:
 
 hip_radiograph = projection_recipe(hip_paths, hip_field, name="hip-radiograph", title="Radiograph of one hip, AP: osteoarthritis, five features and Kellgren–Lawrence", size=(128, 128), scanners=hip_scanners,
     structures=("femur", "hip bone", "joint space"), lesions=hip_lesions, person=hip_person, disease=hip_disease, scores=hip_scores,
-    scales={"kellgren_lawrence": (0, 4, .45), "femoral_osteophytes": (0, 3, .4), "acetabular_osteophytes": (0, 3, .45), "joint_space_narrowing": (0, 3, .4), "subchondral_sclerosis": (0, 1, .3), "subchondral_cysts": (0, 1, .3), "hip_osteoarthritis": (0, 1, .2)})
+    scales={"kellgren_lawrence": (0, 4, .55), "femoral_osteophytes": (0, 3, .4), "acetabular_osteophytes": (0, 3, .45), "joint_space_narrowing": (0, 3, .4), "subchondral_sclerosis": (0, 1, .3), "subchondral_cysts": (0, 1, .3), "hip_osteoarthritis": (0, 1, .3)})
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-022
 @lru_cache(256)
@@ -393,7 +393,7 @@ def _table(stations, values): return smooth_profile((np.asarray(stations)-statio
 def _curve(stations, values, at:Tensor)->Tensor:
     "A smooth curve through values at stations, looked up."
     table = _table(tuple(stations), tuple(values))
-    return table[((at-stations[0])*(4095/(stations[-1]-stations[0]))+.5).clamp(0, 4095).long()]
+    return table.index_select(0, (at-stations[0]).mul_(4095/(stations[-1]-stations[0])).add_(.5).clamp_(0, 4095).int().flatten()).view(at.shape)
 def _smooth_max(a, b, blend):
     h = (blend-(a-b).abs()).clamp_min(0)/blend
     return torch.maximum(a, b) + h*h*blend/4
@@ -644,4 +644,4 @@ sij_ray_scanners = {
 
 sij_radiograph = projection_recipe(sij_ray_paths, sij_ray_field, name="sij-radiograph", title="Radiograph of both sacroiliac joints, AP: modified New York grades", size=(120, 160), scanners=sij_ray_scanners,
     structures=("sacrum", "ilium", "lumbar vertebra", "sacrum and ilium overlapping"), lesions=sij_ray_lesions, person=sij_ray_person, disease=sij_ray_disease, scores=sij_ray_scores, sides=("B",),
-    scales={"new_york_right": (0, 4, .6), "new_york_left": (0, 4, .6), "new_york_highest": (0, 4, .55), "radiographic_sacroiliitis": (0, 1, .3)})
+    scales={"new_york_right": (0, 4, .85), "new_york_left": (0, 4, .85), "new_york_highest": (0, 4, .85), "radiographic_sacroiliitis": (0, 1, .45)})

@@ -49,7 +49,7 @@ class _Rendered:
         return r.image(scene, r.scanners[c["scanner"]], rng).float()
 
 # %% ../../nbs/2_phantom/08_recipes.ipynb #08-recipes-009
-def _booked(r, scanner, seed, p)->str:
+def _booked(r, scanner, seed, p, pull=None)->str:   # pull: centres -> {centre: factor on its share of such people}
     """The scanner on which a patient is examined. The centre comes first: the patient draws a lot for every centre and goes to the first of those that have a scanner for this examination,
     so two recipes of one population that stand in the same centres see a patient in the same one; then one of the recipe's scanners there."""
     shares = {scanner: 1.} if isinstance(scanner, str) else scanner if isinstance(scanner, dict) else dict.fromkeys(r.scanners if scanner is None else scanner, 1.)
@@ -58,7 +58,8 @@ def _booked(r, scanner, seed, p)->str:
     for name, share in shares.items():
         if share > 0: centres[r.scanners[name].centre] = centres.get(r.scanners[name].centre, 0.) + share
     if not centres: raise ValueError(f"Recipe {r.name!r} has to be made on some scanner, and scanner={scanner!r} names none with a share above 0. Its scanners: {', '.join(r.scanners)}")
-    centre = min(centres, key=lambda c: _stream(r.people, seed, "centre", p, c).exponential()/centres[c])     # a race: the share of a centre is the share of its patients
+    pull = pull(list(centres)) if pull else dict.fromkeys(centres, 1.)
+    centre = min(centres, key=lambda c: _stream(r.people, seed, "centre", p, c).exponential()/centres[c]/pull[c])     # a race: the share of a centre is the share of its patients
     there = {name: share for name, share in shares.items() if share > 0 and r.scanners[name].centre == centre}
     return min(there, key=lambda name: _stream(r.people, seed, "scanner", p, name).exponential()/there[name])
 
@@ -66,9 +67,13 @@ def _known(r, scanner)->str:
     if scanner not in r.scanners: raise ValueError(f"Recipe {r.name!r} has no scanner {scanner!r}. Its scanners: {', '.join(r.scanners)}")
     return str(scanner)
 
-def _examinations(r, person, p, seed, visits, sides, scanner):
+def _pull(r, person, causes):
+    "Which centre draws this person, where an arrow to the centre was asked for."
+    return (lambda centres: r.causes.pull(person["drawn"], centres, causes)) if causes else None
+
+def _examinations(r, person, p, seed, visits, sides, scanner, causes=None):
     "The rows of one patient, and the severities behind each."
-    number = f"S{seed}-{p:05d}"; usual = None if callable(scanner) else _booked(r, scanner, seed, p)
+    number = f"S{seed}-{p:05d}"; usual = None if callable(scanner) else _booked(r, scanner, seed, p, _pull(r, person, causes))
     for side in sides:
         for visit in range(visits):
             severities = r.disease(person, side, visit, _stream(r.people, seed, "disease", p, side))
@@ -88,19 +93,22 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
              size=None,          # (height, width) or (depth, height, width), two numbers for one slice of a volume; None: the recipe's own
              noise:bool=True,    # Without noise only anatomy, lesions and the scanner's processing remain
              sides=None,         # e.g. ("R",); None: the recipe's own
+             causes=None,        # Arrows of the recipe's causal graph to set, e.g. {"age -> burden": 0., "burden -> centre": 2.}, and values to give, {"do(treatment)": "none"}; see `recipe(name).causes`
             )->Cohort:           # One row per image; scores as read, true scores with the suffix _true
     "A cohort of simulated examinations with known truth. Raises ValueError, naming the valid choices, for an unknown recipe or scanner."
     if isinstance(name, str) and name not in _where:
         from rheumkit.phantom.systems import served, simulate_system
-        if name in served: return simulate_system(name, patients, scanner, reader, seed, size, noise, visits, sides)
+        if name in served: return simulate_system(name, patients, scanner, reader, seed, size, noise, visits, sides, causes)
     r = recipe(name); reader = Reader() if reader is None else reader
     if patients < 1 or visits < 1: raise ValueError(f"simulate needs at least one patient and one visit, got patients={patients}, visits={visits}")
     size = tuple(size) if size is not None else tuple(r.size)
     if len(size) not in (len(r.size), 2): raise ValueError(f"Recipe {r.name!r} makes images of {len(r.size)} dimensions like {r.size}; size={size} does not fit")
     sides = tuple(r.sides if sides is None else sides)
     if not sides or not set(sides) <= set(r.sides): raise ValueError(f"Recipe {r.name!r} has the sides {', '.join(r.sides)}; sides={sides} does not fit")
-    persons = [r.person(_stream(r.people, seed, "person", p)) for p in range(patients)]
-    found = [(p, row, severities) for p, person in enumerate(persons) for row, severities in _examinations(r, person, p, seed, visits, sides, scanner)]
+    if causes and r.causes is None: raise ValueError(f"Recipe {r.name!r} states no causal graph, so causes={causes} cannot be set")
+    if causes and callable(scanner) and any(key.replace(" ", "").endswith("->centre") for key in causes): raise ValueError("Either a function says where each patient is examined (scanner=...) or an arrow to the centre does (causes=...), not both")
+    persons = [r.person(_stream(r.people, seed, "person", p), *([causes] if causes else [])) for p in range(patients)]
+    found = [(p, row, severities) for p, person in enumerate(persons) for row, severities in _examinations(r, person, p, seed, visits, sides, scanner, causes)]
     table = pd.DataFrame([row for _, row, _ in found])
     cases = [{"person": p, "side": row["side"], "visit": row["visit"], "severities": severities, "scanner": row["scanner"]} for p, row, severities in found]
     for score, scale in r.scales.items():

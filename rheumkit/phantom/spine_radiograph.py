@@ -316,7 +316,7 @@ def scores(severities:dict, region:str)->dict:
     return {"msasss": sum(sum(g.values()) for g in grades.values()), f"msasss_{region}": sum(grades[region].values()), **{"msasss_" + s.lower().replace(" ", "_"): g for s, g in grades[region].items()},
             "syndesmophytes_count": sum(g >= 2 for r in grades.values() for g in r.values()), "bridges_count": sum(sum(grades[r][f"{a} lower"] == 3 for a, _ in gaps[r]) for r in grades)}
 
-scales = {r: {"msasss": (0, 72, 1.6), f"msasss_{r}": (0, 36, 1.), **{"msasss_" + s.lower().replace(" ", "_"): (0, 3, .3) for s in sites}} for r, sites in corners.items()}
+scales = {r: {"msasss": (0, 72, 2.4), f"msasss_{r}": (0, 36, 1.4), **{"msasss_" + s.lower().replace(" ", "_"): (0, 3, .3) for s in sites}} for r, sites in corners.items()}
 
 film_scanners = {"lumbar": {s.name: s for s in (
         RadiographScanner("Lateral DR", "Harbour", kev=58., photons=3.0e6, blur_mm=.35, scatter=.0012, low=0., high=1.9, gamma=1., sharpen=.9, sharpen_mm=1.3, equalise=.55, equalise_mm=30.),

@@ -138,6 +138,7 @@ def simulate_system(system:str,        # Id in `systems()`
                     patients:int=100, scanner=None, reader=None, seed:int=0, size=None, noise:bool=True,   # As in `simulate`; of two recipes with scanners of their own each takes its own
                     visits:int=1,      # As in `simulate`; at least two where the system reads pairs of visits
                     sides=None,        # As in `simulate`
+                    causes=None,       # As in `simulate`
                    )->Cohort:
     "The cohort that one of the review's systems asks for. ValueError, naming near ids, for an unknown one, and for sides that the system does not read."
     if system not in served:
@@ -145,7 +146,7 @@ def simulate_system(system:str,        # Id in `systems()`
         raise ValueError(f"There is no system {system!r}; do you mean {' or '.join(get_close_matches(system, served, 3, .3)) or 'one of `rheumkit simulate --list`'}?")
     s = served[system]; parts = [recipe(name) for name in (s.recipe, s.also) if name]
     if s.pair == "sides" and sides is not None and set(sides) != set(parts[0].sides): raise ValueError(f"{system} compares both sides of a patient, so sides={sides} does not fit; leave it out")
-    asked = dict(visits=max(visits, 2) if s.pair == "visits" else visits, sides=sides, reader=reader, seed=seed, noise=noise); on, drawn = _on(scanner, parts), patients
+    asked = dict(visits=max(visits, 2) if s.pair == "visits" else visits, sides=sides, reader=reader, seed=seed, noise=noise, causes=causes); on, drawn = _on(scanner, parts), patients
     def invite(k, n): return simulate(parts[k], n, scanner=on[k], size=size or s.size if k == 0 else None, **asked)
     cohort = invite(0, drawn)
     while s.only and len(cohort.where(s.only).patients) < patients and drawn < 64*patients:   # invite more until enough are of the kind that is asked for

@@ -216,7 +216,7 @@ scanners = {s.name: s for s in (
     _scanner("Delta 3T", "South", 3., (700., 10.), (5200., 56., 205.), (.010, .016), acquired=(.8, .9), bias=.55, towards=(0., .1, .6), gain=(.8, 1.5)))}
 
 _kept = dict(modality="MR", body_part="THIGH", view="AXIAL", structures=structures, person=person, disease=disease)
-_scales = {**{f"mercuri_{g}": (1, 4, .3) for g in groups}, **{f"oedema_{g}": (0, 3, .35) for g in groups}, "oedema_sum": (0, 36, 2.)}
+_scales = {**{f"mercuri_{g}": (1, 4, .5) for g in groups}, **{f"oedema_{g}": (0, 3, .35) for g in groups}, "oedema_sum": (0, 36, 2.)}
 thigh_mri = layered_recipe(build, mri_image, field, reach=(4, 4), name="thigh-mri", title="Thigh MRI in myositis, dystrophy and knee osteoarthritis, axial", size=(128, 128), scanners=scanners, lesions=lesions, scales=_scales, scores=scores, **_kept)
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-016

@@ -563,7 +563,7 @@ wrist_scanners = {
 
 wrist_mri = Recipe(name="wrist-mri", title="MRI of the wrist, T1 and fat-suppressed: bone marrow oedema, synovitis, tenosynovitis (RAMRIS)", modality="MR", body_part="WRIST", view="CORONAL",
     size=(22, 96, 96), scanners=wrist_scanners, structures=structures, lesions=lesions,
-    scales={"ramris_oedema": (0, 45, 1.2), "ramris_synovitis": (0, 9, .8), "tenosynovitis": (0, 30, 1.), "ramris_erosion": (0, 150, 1.)},
+    scales={"ramris_oedema": (0, 45, 1.7), "ramris_synovitis": (0, 9, .8), "tenosynovitis": (0, 30, 1.5), "ramris_erosion": (0, 150, 1.)},
     person=person, disease=disease, scene=scene, image=image, truth=truth, scores=scores, spacing=spacing)
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-047
