@@ -241,6 +241,12 @@ def test_what_is_written_is_read_back_within_half_a_step(tmp_path, seed, shape, 
     assert image.simulated is simulated and image.spacing[-2:] == (.5, .25)
 
 
+def test_two_examinations_of_one_visit_are_two_series(tmp_path):
+    made = [pydicom.dcmread(write_dicom(tmp_path/f"{k}.dcm", np.eye(4), patient_id="p", Modality="DX", ImageLaterality="R", **what))
+            for k, what in enumerate((dict(BodyPartExamined="HAND", ViewPosition="PA"), dict(BodyPartExamined="FOOT", ViewPosition="AP"), dict(BodyPartExamined="HAND", ViewPosition="AP")))]
+    assert len({d.SeriesInstanceUID for d in made}) == 3 and len({d.StudyInstanceUID for d in made}) == 1
+
+
 def test_whole_numbers_are_written_exactly(tmp_path):
     values = np.random.default_rng(0).integers(-1024, 3072, (7, 9)).astype(np.float32)
     assert np.array_equal(read_dicom(write_dicom(tmp_path/"a.dcm", values)).pixels[0].numpy(), values)

@@ -70,7 +70,7 @@ def test_the_general_reader_reads_it_as_well(written, name):
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (Debian's dicom3tools) is not installed")
-@pytest.mark.parametrize("name", where)
+@pytest.mark.parametrize("name", [*where, PAIR, SHAPES])
 def test_a_validator_accepts_the_objects(written, name):
     "All but one complaint: that version of dciodvfy does not know the attribute (0008,001C) Synthetic Data, which PS3.3 added in 2023."
     kinds = {}
@@ -210,6 +210,7 @@ def test_what_cannot_be_had_is_said_before_anything_is_written(tmp_path, wish, w
     with pytest.raises(CohortError, match=word): check_wishes(**wish)
     with pytest.raises(CohortError, match=word): write_simulated(folder=tmp_path/"x", progress=False, **wish)
     assert not (tmp_path/"x").exists()
+    check_wishes(PAIR, scanner=next(iter(recipe("knee-mri").scanners)))           # a pair: each examination has its own machines
 
 
 def test_a_mistake_of_ours_shows_where_it_happened(tmp_path, monkeypatch):

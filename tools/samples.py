@@ -48,8 +48,8 @@ def make(folder: Path, samples: dict = SAMPLES) -> Path:
         only = Cohort(cohort.table, cohort.pixels, truth={"structures": cohort.truth["structures"]}, spacing=cohort.spacing, name=cohort.name, simulated=True)
         only.save(folder / name, overwrite=True)
         rows.append(f"| `{name}/` | {len(only)} images of {len(only.patients)} simulated patients, recipe `{settings['name']}`, seed {settings['seed']} |")
-    (folder / "README.md").write_text(README.format(rows="\n".join(rows)), encoding="utf-8")
-    (folder / "checksums.json").write_text(json.dumps({"versions": versions(), "sha256": checksums(folder)}, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(README.format(rows="\n".join(rows)), encoding="utf-8", newline="\n")
+    (folder / "checksums.json").write_text(json.dumps({"versions": versions(), "sha256": checksums(folder)}, indent=1) + "\n", encoding="utf-8", newline="\n")
     return folder
 
 

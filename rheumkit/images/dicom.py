@@ -347,7 +347,7 @@ def write_dicom(path,                    # File to write
     d.SpecificCharacterSet = "ISO_IR 192"      # UTF-8
     d.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7.3" if frames>1 else "1.2.840.10008.5.1.4.1.1.7"
     d.SOPInstanceUID, d.StudyInstanceUID = _uid(content), _uid(patient_id, study)
-    d.SeriesInstanceUID = _uid(patient_id, study, fields.get("Modality"), fields.get("ImageLaterality"), content if frames>1 else "")
+    d.SeriesInstanceUID = _uid(patient_id, study, *(fields.get(k) for k in ("Modality", "ImageLaterality", "BodyPartExamined", "ViewPosition")), content if frames>1 else "")
     _describe(d, patient_id, study, simulated, date)
     d.SamplesPerPixel, d.PhotometricInterpretation, d.PixelRepresentation = 1, "MONOCHROME2", 0
     d.BitsAllocated, d.BitsStored, d.HighBit = 16, 16, 15
@@ -455,7 +455,7 @@ def _images_below(folder): # Every image in a folder; one DicomError lists all f
 def read_series(folder,           # Folder with the files of a series (others may stand beside it)
                 series:str=None,  # SeriesInstanceUID or part of the description; needed where there are several
                )->Dicom:          # .pixels (echoes or times, slices, rows, columns); .headers in the order echo by echo, slice by slice
-    "Put the slices of a series in order by where they lie in the patient and then by echo or time, never by file name."
+    "Put the slices of a series in order by where they lie in the patient (from head to feet, right to left, back to front) and then by echo or time, never by file name."
     folder, found = Path(folder), {}
     for image in _images_below(folder): found.setdefault(str(image.header.get("SeriesInstanceUID", "")), []).append(image)
     name = lambda uid: str(found[uid][0].header.get("SeriesDescription") or "no description")

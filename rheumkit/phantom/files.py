@@ -70,9 +70,8 @@ def check_wishes(name:str, patients:int=1, visits:int=1, scanner=None, size=None
     s = served.get(name)
     found = [recipe(n) for n in ((name,) if s is None else (s.recipe, s.also)) if n]
     problems = [f"{what} {n}: at least one is needed" for what, n in (("patients", patients), ("visits", visits)) if n < 1]
-    for r in found:
-        for n in [] if scanner is None or callable(scanner) else [scanner] if isinstance(scanner, str) else list(scanner):
-            if n not in r.scanners: problems.append(f"{r.name} has no scanner {n!r}; it has {', '.join(r.scanners)}")
+    for n in [] if scanner is None or callable(scanner) else [scanner] if isinstance(scanner, str) else list(scanner):
+        if not any(n in r.scanners for r in found): problems.append(f"no scanner {n!r}; " + "; ".join(f"{r.name} has {', '.join(r.scanners)}" for r in found))
     if size is not None and (len(size) not in (len(found[0].size), 2) or min(size) < 1): problems.append(f"size {tuple(size)} does not fit {found[0].name}, whose images are like {found[0].size}")
     if problems: raise CohortError(problems, name)
 
