@@ -6,8 +6,8 @@
 __all__ = ['field_mm', 'sites', 'lesion_names', 'osteophyte_mm', 'spiking_mm', 'attrition_mm', 'narrowing_begins',
            'osteophyte_begins', 'knee_scanners', 'structure_names', 'knee_radiograph', 'average_knee', 'knee_person',
            'knee_outcomes', 'healthy_knee', 'knee_disease', 'knee_scores', 'Knee', 'rays', 'bone_paths', 'grain',
-           'spongy_bone', 'flesh', 'KneeScene', 'knee_scene', 'knee_image', 'exposed', 'lesion_maps', 'knee_labels',
-           'KneeTruth', 'knee_truth', 'knee_spacing']
+           'spongiosa', 'spongy_bone', 'flesh', 'KneeScene', 'knee_scene', 'knee_image', 'exposed', 'lesion_maps',
+           'knee_labels', 'KneeTruth', 'knee_truth', 'knee_spacing']
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-002
 import math
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .body import Truth
 from .radiograph import develop, expose
 from .scanners import RadiographScanner
 from .shapes import Grid, Recipe, Solid, ellipsoid, round_cone, smooth_profile, union
@@ -31,8 +32,8 @@ _sheets = tuple((bone, *ends, much, bend) for bone, *ends, much, bend in (   # f
 
 def average_knee()->dict:
     "The anatomy of a person in the middle of everything: for looking at."
-    return {"sex": "F", "age": 60, "size": 1., "condyle": 0., "notch": 7.8, "roof": 21., "trochlea": 13.2, "spines": (8.2, 6.8), "slope": 0., "flare": 0., "shaft": 0., "patella": (1., -39., 21., 19.5), "fibula": (37., 17.),
-            "dish": 2.4, "cortex": 1., "density": 1., "body": 1., "fat": 9., "texture": .075, "condyles": .35, "grain": 7, "alignment": 0., "normal_mm": (4.8, 6.3), "scar": .3, "sheets": _sheets}
+    return {"sex": "F", "age": 60, "size": 1., "condyle": 0., "notch": 7.8, "roof": 19.5, "trochlea": 12.4, "spines": (8.2, 6.8), "slope": 0., "flare": 0., "shaft": 0., "patella": (1., -39., 21., 19.5), "fibula": (37., 17.),
+            "dish": 2.4, "cortex": 1., "density": 1., "body": 1., "fat": 9., "texture": .075, "condyles": .35, "grain": 7, "alignment": 0., "normal_mm": (4.6, 5.7), "scar": .3, "sheets": _sheets}
 
 def _stray(rng):
     "A line that has no name: an edge of something in front or behind, a bundle of struts, a vessel's channel."
@@ -48,10 +49,10 @@ def knee_person(rng:np.random.Generator)->dict:
     age, bmi = float(np.clip(n(61, 9), 40, 85)), float(np.clip(n(28.5, 4.8), 18, 45))
     who = {"sex": "F" if female else "M", "age": round(age), "columns": {"body_mass_index": round(bmi, 1)},
             "burden": n(.05*(age-61)/9 + .3*(bmi-28.5)/4.8 + (.12 if female else -.12), .9), "size": (.965 if female else 1.08)*float(np.exp(n(0, .05))),
-            "condyle": n(0, 1.1), "notch": n(7.8, 1.), "roof": n(21, 2.5), "trochlea": n(13.2, 1.5), "spines": (n(8.2, 1.1), n(6.8, 1.1)), "slope": n(0, 1.), "flare": n(0, 1.2), "shaft": n(0, 1.6),
+            "condyle": n(0, 1.1), "notch": n(7.8, 1.), "roof": n(19.5, 2.5), "trochlea": n(12.4, 1.5), "spines": (n(8.2, 1.1), n(6.8, 1.1)), "slope": n(0, 1.), "flare": n(0, 1.2), "shaft": n(0, 1.6),
             "patella": (n(1, 4), n(-39, 7), n(21, 1.8), n(19.5, 1.8)), "fibula": (n(37, 2.5), n(17, 3.5)), "dish": n(2.4, .6), "cortex": float(np.exp(n(0, .15))), "density": float(np.exp(n(0, .18))),
             "body": float(np.exp(n(.01*(bmi-28.5), .04))), "fat": float(np.clip(3+.5*(bmi-18)+n(0, 1.5), 3, 18)), "condyles": n(.4, .25), "texture": float(.07*np.exp(n(0, .3))), "grain": int(rng.integers(2**20)), "alignment": n(-.3, 2.),
-            "normal_mm": (max(3.6, n(4.6 if female else 5.1, .5)), max(4., n(6. if female else 6.6, .7))), "scar": float(np.clip(n(.15, .45), 0, 1.3)),
+            "normal_mm": (max(3.4, n(4.4 if female else 4.9, .5)), max(3.8, n(5.4 if female else 6., .7))), "scar": float(np.clip(n(.15, .45), 0, 1.3)),
             "sheets": (*((b, w+n(0, 1.5), h+n(0, 1.5), x+n(0, 1.5), y+n(0, 1.5), float(np.clip(n(m, 1.2), 0, 5)), c+n(0, 1.5)) for b, w, h, x, y, m, c in _sheets), *(_stray(rng) for _ in range(rng.integers(6, 15))))}
     return who | {"columns": who["columns"] | knee_outcomes(who, rng), "regain": float(np.clip(n(.35, .15), 0, .7))}
 
@@ -67,7 +68,7 @@ sites = ("femur_medial", "femur_lateral", "tibia_medial", "tibia_lateral")
 lesion_names = ("narrowing_medial", "narrowing_lateral", "osteophyte", "sclerosis", "cyst", "spiking", "attrition")
 osteophyte_mm, spiking_mm, attrition_mm = 8., 3.5, 4.   # Size of the worst
 
-def healthy_knee(normal_mm=(4.8, 6.3))->dict:  # Width of the medial and lateral joint space
+def healthy_knee(normal_mm=(4.6, 5.7))->dict:  # Width of the medial and lateral joint space
     "No lesions; standing straight."
     both = {"medial": 0., "lateral": 0.}
     return {"narrowing": {**both}, "osteophyte": {s: 0. for s in sites}, "sclerosis": {**both}, "cyst": {**both}, "spiking": 0., "attrition": {**both},
@@ -166,7 +167,7 @@ class Knee:
         p, s = self.person, self.size; halves = []
         for side, radius in (("medial", 34.), ("lateral", 35.)):
             inner = self._inwards(side, x)
-            rise = .010*inner**2 + .044*(inner-2.5).clamp_min(0)**2 + .022*(-inner-10).clamp_min(0)**2
+            rise = .010*inner**2 + .072*(inner-1).clamp_min(0)**2 + .022*(-inner-9).clamp_min(0)**2
             sagittal = (z+4*s)**2/(2*radius*s) + .00001*(z+4*s)**4
             halves.append(-self.severities["normal_mm"][side == "lateral"]/2 - 10.5*s*torch.tanh(rise/10.5) - sagittal + .55*self._lost(side, inner) + self._ground(side, inner))
         roof = -(p["trochlea"] + (p["roof"]-p["trochlea"])*((9*s-z)/(34*s)).clamp(0, 1) - .03*(x/s)**2)*s
@@ -180,26 +181,27 @@ class Knee:
         p, s = self.person, self.size; halves = []
         for side, hollow in (("medial", 1.), ("lateral", .6)):
             inner = self._inwards(side, x)
-            bowl = -hollow*p["dish"]*(.8*(inner/13)**2 + .75*(z/(16*s))**2).clamp_max(1.9)
-            slope = (-.048*(inner-5).clamp_min(0)**2).clamp_min(-4.4) + .05*(-inner-12).clamp_min(0)**2
+            bowl = -hollow*p["dish"]*(.6*(inner/13)**2 + .75*(z/(16*s))**2).clamp_max(1.9)
+            slope = -3.7*torch.tanh(.022*(inner-2.5).clamp_min(0)**2) + .05*(-inner-12).clamp_min(0)**2
             halves.append(self.severities["normal_mm"][side == "lateral"]/2 + (bowl+slope)*s - .45*self._lost(side, inner) + self._ground(side, inner))
         y = torch.lerp(*halves, _step(x/(8*s)+.5)) + .045*p["slope"]*z
         for at, height, behind in ((-4.6*s, p["spines"][0]-5.2, 2.*s), (5.2*s, p["spines"][1]-4.6, -4.*s)):
-            y = y - height*s*torch.exp(-((x-at)/(3.8*s))**2)*torch.exp(-((z-behind)/(9*s))**2) - self.severities["spiking"]*spiking_mm*_hill(x, at, 5.5*s)*_hill(z, behind, 12*s)
+            y = y - height*s*torch.exp(-((x-at)/(3.2*s))**2)*torch.exp(-((z-behind)/(9*s))**2) - self.severities["spiking"]*spiking_mm*_hill(x, at, 5.5*s)*_hill(z, behind, 12*s)
         return y
 
-    def _column(self, x, y, z, stations, centre, width, back, front, exponent):
-        "First-order distance to a column with superelliptic sections."
+    def _column(self, x, y, z, stations, centre, width, back, front):
+        "First-order distance to a column with superelliptic sections (of exponent 2.25)."
         s = self.size; row = y.reshape(-1); at = row/s
         wobble = _wobble(self.person["grain"]+len(stations), at)
         w, c, zb, zf = (v.view(1, -1, 1)*s for v in (_at(stations, width, at)+wobble[0], _at(stations, centre, at)+wobble[1], _at(stations, back, at), _at(stations, front, at)))
         d = (zf-zb)/2; p, q = ((x-c)/w).abs(), ((z-(zf+zb)/2)/d).abs()
-        pe, qe = p**(exponent-1), q**(exponent-1)
-        root = (pe*p + qe*q).clamp_min(1e-6)**(1/exponent)
-        slope = ((pe/w)**2 + (qe/d)**2).sqrt()/root.clamp_min(.05)**(exponent-1)
-        f = (root-1)/torch.maximum(slope, 1/torch.maximum(w, d))
-        along = torch.zeros_like(f); along[:, 1:-1] = (f[:, 2:]-f[:, :-2])/(2*float(row[1]-row[0]))
-        return f/(1+along.clamp(-8, 8)**2).sqrt()
+        def raised(v): return v*v.sqrt().sqrt_()   # to the power of 1.25
+        pe, qe = raised(p), raised(q)
+        root = torch.addcmul(pe*p, qe, q).clamp_min_(1e-6)**(1/2.25)
+        slope = pe.div_(w).square_().add_(qe.div_(d).square_()).sqrt_().div_(raised(root.clamp_min(.05)))
+        f = (root-1).div_(torch.maximum(slope, 1/torch.maximum(w, d)))
+        along = torch.zeros_like(f); torch.sub(f[:, 2:], f[:, :-2], out=along[:, 1:-1]).div_(2*float(row[1]-row[0]))
+        return f.div_(along.clamp_(-8, 8).square_().add_(1).sqrt_())
 
     def _above(self, height, y, x, z):
         "First-order distance above a landscape given on the grid of x and z."
@@ -214,25 +216,25 @@ class Knee:
     def femur(self)->Solid:
         p, s = self.person, self.size; b, f, h = p["condyle"], p["flare"], p["shaft"]
         stations = (-75, -64, -52, -44, -38, -33, -27, -18, -10, -4, 4)
-        width = (21+h, 23.5+h, 26.3+h+f, 32.+f, 37.4+b, 39.6+b, 39.2+b, 38.+b, 37.3+b, 36.2+b, 34.+b)
+        width = (21+h, 24+h, 28+h+f, 33.+f, 37.4+b, 39.4+b, 39.+b, 37.2+b, 35.4+b, 33.6+b, 31.+b)
         centre = (-.5, -.5, -.5, -.8, -.8, -.6, -.3, 0, 0, 0, 0)
         back, front = (-12, -12, -12, -13.5, -18, -25, -31., -33, -33, -32, -30), (18, 19, 20.5, 22.5, 25, 26.5, 27.5, 28, 25, 20, 15)
         lean = math.radians(self.severities["pose"]["lean"] + p["alignment"])
         def distance(x, y, z):
             leaning, Y, X = self._turned(x, y, z, lean)
-            side = self._remembered("femur", lambda: self._column(leaning, y, z, stations, centre, width, back, front, 2.25))
+            side = self._remembered("femur", lambda: self._column(leaning, y, z, stations, centre, width, back, front))
             return self._with_spurs(_smooth_max(side, self._above(self.femur_floor(X, z.expand(-1, 1, 1)), Y, x, z), 4.5*s), x, y, z, "femur")
         return Solid(distance, (-52*s, -75*s, -36*s), (52*s, 9., 32*s))
 
     def tibia(self)->Solid:
         p, s = self.person, self.size; b, f, h = p["condyle"], p["flare"], p["shaft"]
         stations = (-12, 0, 6, 12, 18, 25, 33, 42, 55)
-        width, centre = (35.2+b, 35.8+b, 36.3+b, 35.8+b, 34.2+b+f, 31.5+f+h, 28+h, 24.5+h, 20+h), (0, 0, 0, .3, .6, .6, .2, -.4, -1)
+        width, centre = (35.2+b, 35.7+b, 35.4+b, 33.2+b, 30.2+b+f, 26.8+f+h, 23.4+h, 20.8+h, 19+h), (0, 0, 0, .3, .6, .6, .2, -.4, -1)
         back, front = (-24, -24, -24, -23, -20, -17, -15, -14, -13), (22, 22, 22, 22, 22.5, 23, 23, 20, 16)
         lean = math.radians(self.severities["pose"]["lean"])
         def distance(x, y, z):
             leaning, Y, X = self._turned(x, y, z, lean)
-            side = self._remembered("tibia", lambda: self._column(leaning, y, z, stations, centre, width, back, front, 2.25))
+            side = self._remembered("tibia", lambda: self._column(leaning, y, z, stations, centre, width, back, front))
             return self._with_spurs(_smooth_max(side, -self._above(self.tibia_roof(X, z.expand(-1, 1, 1)), Y, x, z), 3.5*s), x, y, z, "tibia")
         return Solid(distance, (-52*s, -18*s, -30*s), (52*s, 60*s, 30*s))
 
@@ -240,7 +242,7 @@ class Knee:
         "An osteophyte: a beak at the margin, outwards and (tibia) upwards; its axis and radii in mm, or None."
         bone, side = site.split("_"); s = self.size; length = self.severities["osteophyte"][site]*osteophyte_mm*s
         if length <= 0: return None
-        out, edge, half = -1 if side == "medial" else 1, (36.+self.person["condyle"])*s, self.severities["normal_mm"][side == "lateral"]/2
+        out, edge, half = -1 if side == "medial" else 1, ((35.4 if bone == "tibia" else 35.)+self.person["condyle"])*s, self.severities["normal_mm"][side == "lateral"]/2
         reach = 1.1*length**.75
         if bone == "tibia": return (out*(edge-8.5*s), half+5.5*s, 0.), (out*(edge-.9*s+reach), half+3.6*s-.35*reach, 0.), 3.8*s, 1.2*s
         return (out*(edge-7*s), -half-9.5*s, -2.), (out*(edge+.2*s+reach), -half-7*s+.2*reach, -2.), 4.4*s, 1.2*s
@@ -282,12 +284,20 @@ def _torus(stretch, slope, least):
     t = np.fft.irfft2((rng.normal(size=fy.shape) + 1j*rng.normal(size=fy.shape))*spectrum, (n, n))
     t = np.pad((t/t.std()).astype(np.float32), ((0, 1), (0, 1)), mode="wrap")
     return torch.from_numpy(t)[None, None]
+@lru_cache(16)
+def _bank(stretch, slope, least, dy, dx):
+    "That texture at the pixels of a picture."
+    rows, columns = (int(255/d) for d in (dy, dx))
+    at = torch.stack(torch.broadcast_tensors(torch.arange(columns)*dx/128-1, (torch.arange(rows)*dy/128-1)[:, None]), -1)[None]
+    return F.grid_sample(_torus(stretch, slope, least), at, mode="bilinear", padding_mode="border", align_corners=True)[0, 0]
 def _sampled(seed, grid, stretch, slope, least=.35):
-    "The texture of one person: a window of 128 mm at a random place, perhaps mirrored."
-    rng = np.random.default_rng([int(seed), round(100*stretch), round(100*slope)]); (u, v), (a, b) = rng.uniform(-.45, .45, 2), rng.choice([-.5, .5], 2)
-    x, y = (float(c)*grid.axis(i)/64. + float(o) for c, i, o in ((a, 2, u), (b, 1, v)))
-    at = torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), -1)[None]
-    return F.grid_sample(_torus(stretch, slope, least), at, mode="bilinear", padding_mode="reflection", align_corners=True)[0, 0]
+    "The texture of one person: a window at a random place, perhaps mirrored; to the nearest pixel."
+    rng = np.random.default_rng([int(seed), round(100*stretch), round(100*slope)]); where, turned = rng.uniform(-58, 58, 2), rng.random(2) < .5
+    bank = _bank(stretch, slope, least, *grid.spacing[1:]); part, flips = [], []
+    for i, (o, back) in enumerate(zip(where, turned)):
+        n, step, c = grid.size[i+1], grid.spacing[i+1], grid.centre[i+1]
+        part.append(slice(first := min(max(round((o+(-c if back else c)-(n-1)/2*step+127)/step), 0), max(len(bank)-n, 0)), first+n)); flips += [i]*bool(back)
+    return bank[part[0], part[1]].flip(flips) if flips else bank[part[0], part[1]]
 
 _plate = {"femur": .9, "tibia": .95, "fibula": .3, "patella": .2}   # Thickness of the cortex under the cartilage, mm
 def _shell(bone, seed, x, y, z):
@@ -296,76 +306,95 @@ def _shell(bone, seed, x, y, z):
     rng = np.random.default_rng([seed, len(bone)]); f, p = rng.uniform(.15, .4, 4), rng.uniform(0, 6.28, 4)
     walls = .22 + .17*sum(torch.sin(float(a)*y + float(b) + (0. if i % 2 else .02)*x) for i, (a, b) in enumerate(zip(f, p)))/2**.5
     walls = walls.clamp_min(.03)
-    plate = torch.exp(-((x.abs()-18)/10.5)**2)*(1-.3*(z/24)**2).clamp_min(.2)
+    plate = torch.exp(-((x.abs()-20)/9.5)**2)*(1-.3*(z/24)**2).clamp_min(.2)
     if bone == "femur": return walls + .75*plate*torch.exp(-((y+5)/6)**2) + .03*(-y-38).clamp_min(0)
-    return walls + (.25+1.1*plate)*torch.exp(-((y-2)/5.5)**2) + .02*(y-16).clamp_min(0)
-
+    return walls + (.22+.85*plate)*torch.exp(-((y-2)/5.)**2) + .02*(y-16).clamp_min(0)
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-019
-def rays(distance:Tensor,   # Distance to a surface in mm, (depth, height, width)
+def rays(distance:Tensor,   # Distance to a surface in mm, (..., depth, height, width)
          step:float,        # From one depth to the next, mm
          edge:float,        # Width of a pixel, mm
-        )->Tensor:          # (height, width)
-    "Length of each ray under the surface, in mm, averaged over the width of a pixel; exact where the distance is linear between two depths."
-    near = (edge/2-distance).clamp(0, edge)
-    filled = near*near/(2*edge) + (-distance-edge/2).clamp_min(0)   # integral of the share of a pixel that is inside
-    climb = distance[1:]-distance[:-1]
-    share = torch.where(climb.abs() > .02, (filled[:-1]-filled[1:])/climb, (near[:-1]+near[1:])/(2*edge))
-    return share.sum(0)*step
+        )->Tensor:          # (..., height, width)
+    "Length of each ray under the surface, in mm, with edges about a pixel wide; exact where the distance is linear between two depths."
+    reach, soft, layers, outside = 1.3*step, np.float32((edge/4)**2), distance.numpy(), 0.
+    for k in range(distance.shape[-3]):
+        d = np.clip(layers[..., k, :, :], -reach, reach); r = d*d; r += soft; np.sqrt(r, out=r)   # the share inside is (1-d/r)/2, and between two depths (1-(d0+d1)/(r0+r1))/2
+        if k: before += d; length += r; before /= length; outside = before if k == 1 else np.add(outside, before, out=outside)
+        before, length = d, r
+    return torch.from_numpy((distance.shape[-3]-1)*step/2 - outside*np.float32(step/2*math.sqrt(reach**2+float(soft))/reach)).clamp_min_(0)
+
+def _between(coarse:Tensor)->Tensor:
+    "The same at twice the resolution in the plane of the picture, linearly interpolated."
+    *lead, h, w = coarse.shape; out = coarse.new_empty(*lead, 2*h-1, 2*w-1)
+    out[..., ::2, ::2] = coarse
+    torch.add(coarse[..., 1:], coarse[..., :-1], out=out[..., ::2, 1::2]).mul_(.5)
+    torch.add(out[..., :-2:2, :], out[..., 2::2, :], out=out[..., 1::2, :]).mul_(.5)
+    return out
 
 def bone_paths(knee:Knee, grid:Grid, every:int=2, coarse:bool=False)->dict:  # Bone -> (cortex, marrow), path lengths in mm
-    "Millimetres of cortex and of marrow space along each ray; distances are evaluated at every second pixel and interpolated, or the result is left that coarse."
-    rows, columns = (-(-(n-1)//every) + 1 for n in grid.size[1:])
-    z, y, x = (grid.axis(i) for i in range(3))
-    y, x = y[0]+grid.spacing[1]*every*torch.arange(rows), x[0]+grid.spacing[2]*every*torch.arange(columns)
-    out = {}
+    "Millimetres of cortex and of marrow space along each ray; distances are evaluated at every so many pixels and interpolated, or the result is left that coarse."
+    z, y, x = grid.axis(0), grid.axis(1)[::every], grid.axis(2)[::every]; out = {}
     for bone, plate in _plate.items():
-        name = f"{bone} {coarse}"
-        if bone in ("fibula", "patella") and name in knee.memory: out[bone] = knee.memory[name]; continue
-        solid = getattr(knee, bone)()
+        if bone in ("fibula", "patella") and bone in knee.memory: out[bone] = tuple(v[::every, ::every] if coarse else v for v in knee.memory[bone]); continue
+        solid = getattr(knee, bone)(); cortex, marrow = torch.zeros(2, *((len(y), len(x)) if coarse else grid.size[1:]))
         c, b, a = (_span(axis, low, high) for axis, low, high in zip((z, y, x), solid.low[::-1], solid.high[::-1]))
-        paths = torch.zeros(2, *((rows, columns) if coarse else grid.size[1:]))
         if min(c.stop-c.start, b.stop-b.start, a.stop-a.start) > 2:
             at = x[a].view(1, 1, -1), y[b].view(1, -1, 1), z[c].view(-1, 1, 1)
-            d = solid.distance(*at); wall = plate*knee.person["cortex"]*_shell(bone, knee.person["grain"], *(v/knee.size for v in at))
-            both = torch.stack([d, d+wall]).reshape(-1, *d.shape[1:])
-            if not coarse and every > 1: both = F.interpolate(both[None], tuple((n-1)*every+1 for n in d.shape[1:]), mode="bilinear", align_corners=True)[0]
-            step = 1 if coarse else every; h, w = (min(n, m-s.start*step) for n, m, s in zip(both.shape[1:], paths.shape[1:], (b, a)))
-            for i, part in enumerate(both[:, :h, :w].split(len(d))): paths[i, b.start*step:b.start*step+h, a.start*step:a.start*step+w] = rays(part, grid.spacing[0], grid.spacing[2])
-        out[bone] = (paths[0]-paths[1], paths[1])
-        if bone in ("fibula", "patella"): knee.memory[name] = out[bone]
+            d = solid.distance(*at); wall = knee._remembered(f"{bone} wall", lambda: plate*knee.person["cortex"]*_shell(bone, knee.person["grain"], *(v/knee.size for v in at)))
+            both = torch.stack([d, d+wall]); step = 1 if coarse else every
+            if step > 1: both = _between(both)
+            whole, inner = rays(both, grid.spacing[0], grid.spacing[2]*(every if coarse else 1))
+            here = tuple(slice(part.start*step, part.start*step+n) for part, n in zip((b, a), whole.shape))
+            cortex[here], marrow[here] = whole-inner, inner
+        out[bone] = cortex, marrow
+        if bone in ("fibula", "patella") and not coarse: knee.memory[bone] = out[bone]
     return out
 
 def grain(person:dict, side:str, grid:Grid)->dict:
     "The texture of the spongy bone of one knee, and slow waves for the scars of its growth plates."
     seed = person["grain"]*7919 + (side == "L")
-    femur, tibia = (1.15*_sampled(seed+i, grid, 1.8, .6, .65) + .8*_sampled(seed+5+i, grid, 1.2, 1.7, .8) for i in range(2))
+    femur, tibia = (1.2*_sampled(seed+i, grid, 1.9, .5, .5) + .45*_sampled(seed+5+i, grid, 1.2, 1.7, .8) for i in range(2))
     return {"femur": femur, "tibia": tibia, "fibula": femur.roll(17, 0), "patella": femur.roll(9, 0), "waves": tuple(1.2*_sampled(seed+10+i, grid, .6, 2.6) for i in range(2))}
 
-def spongy_bone(knee:Knee, maps:dict, texture:dict, grid:Grid)->Tensor:
-    "Millimetres of spongy bone, with its lesions: sclerosis and cysts."
-    p, s, severities = knee.person, knee.size, knee.severities
-    x, y = grid.axis(2)[None, :], grid.axis(1)[:, None]
-    dense = .19*p["density"]
-    share = {"femur": dense*(.85+.45*torch.exp(-(-2.7-y).clamp_min(0)/(9*s)))*(1+p["condyles"]*torch.exp(-((x.abs()/s-12)/13)**2)), "tibia": dense*(.85+(.25+1.1*torch.exp(-((x.abs()/s-18)/10)**2))*torch.exp(-(y-2.7).clamp_min(0)/(5*s)) + .5*torch.exp(-(x/(8*s))**2-((y+1)/(5.5*s))**2) - .22*torch.exp(-((x.abs()/s-9)/6)**2-((y/s-10)/4)**2)), "fibula": dense*.5, "patella": dense*.85}
-    out = {b: maps[b][1]*share[b]*(1+p["texture"]*texture[b]).clamp_min(.1) for b in maps}
+def _sheet(out, sheet, x, y, waves):
+    "One thin sheet of bone in the ray, drawn into a map in place; x and y in mm of an average knee."
+    _, x0, y0, x1, y1, much, bend = sheet
+    rows, columns = (_span(axis, low-4, high+4) for axis, low, high in ((y, min(y0, y1), max(y0, y1)), (x, min(x0, x1), max(x0, x1))))
+    ex, ey = x1-x0, y1-y0; length = math.hypot(ex, ey); px, py = x[columns]-x0, y[rows, None]-y0
+    t = px*(ex/length**2) + py*(ey/length**2); t2 = 1-(2*t-1)**2
+    off = px*(ey/length) - py*(ex/length) + bend*t2 + .4*waves[1][rows, columns]
+    out[rows, columns] += much*np.exp(off*off*(-1/.64))*np.maximum(t2, 0)*np.clip(.8+.5*waves[0][rows, columns], 0, 1.5)
+
+def spongiosa(person:dict, texture:dict, grid:Grid)->dict:
+    "What lesions do not change of the spongy bone, by bone: its share of the marrow space, and mm of thin sheets in the ray (the scars of the growth plates, and the rest)."
+    p, s = person, person["size"]; x, y = grid.axis(2)[None, :]/s, grid.axis(1)[:, None]/s
+    dense = .19*p["density"]; across = 1+p["condyles"]*torch.exp(-((x.abs()-12)/13)**2)
+    share = {"femur": dense*(.85+.45*torch.exp(-(-2.7/s-y).clamp_min(0)/9))*across,
+             "tibia": dense*(.85+(.25+1.1*torch.exp(-((x.abs()-18)/10)**2))*torch.exp(-(y-2.7/s).clamp_min(0)/5) + .2*torch.exp(-(x/8)**2)*torch.exp(-((y+1/s)/5.5)**2) - .22*torch.exp(-((x.abs()-9)/6)**2)*torch.exp(-((y-10)/4)**2)),
+             "fibula": dense*.5, "patella": dense*.85}
+    share = {b: v*(1+p["texture"]*texture[b]).clamp_min_(.1) for b, v in share.items()}
+    sheets = {b: np.zeros(grid.size[1:], np.float32) for b in ("femur", "tibia")}; waves = [w.numpy() for w in texture["waves"]]; nx, ny = x[0].numpy(), y[:, 0].numpy()
     for i, (b, height, reach, bend, wide) in enumerate((("femur", -34., 33., 3., 9.), ("tibia", 16., 27., 1.5, 14.))):
-        line = height*s + texture["waves"][i] + bend*torch.cos(x/s/wide)
-        seen = (.5+texture["waves"][1-i]).clamp(0, 1.5)   # comes and goes along its length
-        out[b] = out[b] + p["scar"]*1.7*torch.exp(-((y-line)/(1.1*s))**2)*(1-(x/(reach*s))**2).clamp_min(0)*(maps[b][1]/30).clamp_max(1)*seen
-    for bone, x0, y0, x1, y1, much, bend in p["sheets"]:
-        if much < .1: continue
-        rows, columns = (_span(axis/s, low-4, high+4) for axis, low, high in ((y[:, 0], min(y0, y1), max(y0, y1)), (x[0], min(x0, x1), max(x0, x1))))
-        ex, ey = x1-x0, y1-y0; length = math.hypot(ex, ey); px, py = x[:, columns]/s-x0, y[rows]/s-y0
-        t = (px*ex + py*ey)/length**2; off = (px*ey - py*ex)/length + bend*(1-(2*t-1)**2) + .4*texture["waves"][1][rows, columns]
-        out[bone][rows, columns] += much*torch.exp(-(off/.8)**2)*(1-(2*t-1)**2).clamp_min(0)*(maps[bone][1][rows, columns]/30).clamp_max(1)*(.8+.5*texture["waves"][0][rows, columns]).clamp(0, 1.5)
+        band = _span(y[:, 0], height-9, height+9); bent = height + waves[i][band]/s + bend/s*np.cos(nx/wide)
+        sheets[b][band] += p["scar"]*1.7*np.exp(-((ny[band, None]-bent)/1.1)**2)*np.maximum(1-(nx/reach)**2, 0)*np.clip(.5+waves[1-i][band], 0, 1.5)   # comes and goes along its length
+    for sheet in p["sheets"]:
+        if sheet[5] >= .1: _sheet(sheets[sheet[0]], sheet, nx, ny, waves)
+    return {"share": share, "sheets": {b: torch.from_numpy(v) for b, v in sheets.items()}}
+
+def spongy_bone(knee:Knee, maps:dict, healthy:dict, grid:Grid)->Tensor:
+    "Millimetres of spongy bone, with its lesions: sclerosis and cysts."
+    s, severities, dense = knee.size, knee.severities, .19*knee.person["density"]
+    x, y = grid.axis(2)[None, :], grid.axis(1)[:, None]/knee.size
+    out = {b: maps[b][1]*healthy["share"][b] for b in maps}
+    for b, sheets in healthy["sheets"].items(): out[b].addcmul_(sheets, (maps[b][1]/30).clamp_max_(1))
     for side in ("medial", "lateral"):
+        if not (severities["sclerosis"][side] or severities["cyst"][side]): continue
         inner = knee._inwards(side, x)
         for b, height, reach, strength in (("tibia", 4., 11., .12), ("femur", -4., 9., .06)):
-            if amount := severities["sclerosis"][side]: out[b] = out[b] + amount*strength*maps[b][1]*(1-((inner+3)/17)**2-((y/s-height)/reach)**2).clamp_min(0)**1.5
+            if amount := severities["sclerosis"][side]: out[b] = out[b] + amount*strength*maps[b][1]*(1-((inner+3)/17)**2-((y-height)/reach)**2).clamp_min(0)**1.5
         for b, at, height, part in (("tibia", -3., 9., 1.), ("femur", 2., -9.5, .7), ("tibia", 5., 12., .6)):
             if not (amount := severities["cyst"][side]): continue
-            r = (1+4.5*amount)*part; rho = (inner-at)**2 + (y/s-height)**2
+            r = (1+4.5*amount)*part; rho = (inner-at)**2 + (y-height)**2
             hole, rim = (2*s*(q*q-rho).clamp_min(0).sqrt() for q in (r, r+.8))
             out[b] = out[b] + (maps[b][1]/20).clamp(0, 1)*torch.maximum((rim-hole)*.3 - hole*dense*1.4, -.8*out[b])
     return sum(out.values())
@@ -380,7 +409,6 @@ def flesh(person:dict, grid:Grid)->tuple:
     fat = fat + 7*_sampled(79+person["grain"], grid, 5., 1., .8)   # strands and vessels
     return skin, torch.minimum(fat.clamp_min(0), skin)
 
-
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-021
 @dataclass(frozen=True)
 class KneeScene:
@@ -391,25 +419,30 @@ class KneeScene:
     size:tuple
     memory:dict = field(default_factory=dict, compare=False)
 
-    def grid(self)->Grid:
-        "Where the rays go through; built as a left knee, a right one is mirrored when all is done."
-        h, w = self.size; dx, dy = self.severities["pose"]["shift"]
-        return Grid((23, h, w), (4., field_mm/h, field_mm/w), (1., -9.+dy, dx))
-    def coarse(self)->Grid:
-        "The same at every second pixel: enough for all that is done with the knee as it would be without lesions."
-        every = self.every; grid = self.grid(); rows, columns = (-(-(n-1)//every) + 1 for n in self.size)
-        return Grid((23, rows, columns), (4., every*grid.spacing[1], every*grid.spacing[2]), (1., *(float(grid.axis(i)[0])+every*grid.spacing[i]*(n-1)/2 for i, n in ((1, rows), (2, columns)))))
+    def grid(self, every:int=1)->Grid:
+        "Where the rays go through, and a little beyond: a whole number of steps of `self.every` pixels. Built as a left knee, a right one is mirrored when all is done."
+        steps = [-(-(n-1)//self.every) for n in self.size]; dx, dy = self.severities["pose"]["shift"]
+        pixel = [field_mm/n for n in self.size]; first = [-9.+dy-(self.size[0]-1)/2*pixel[0], dx-(self.size[1]-1)/2*pixel[1]]
+        size = [n*self.every//every+1 for n in steps]
+        return Grid((19, *size), (5., *(every*p for p in pixel)), (1., *(f+(n-1)/2*every*p for f, n, p in zip(first, size, pixel))))
     @property
     def every(self): return 2 if field_mm/self.size[1] < .95 else 1
+    def healthy_parts(self)->tuple:
+        "What lesions do not change besides the columns: spongy bone, skin and fat; computed once."
+        if "parts" not in self.memory:
+            grid = self.grid(); self.memory["parts"] = spongiosa(self.person, grain(self.person, self.side, grid), grid), *flesh(self.person, grid)
+        return self.memory["parts"]
     def paths(self, severities:dict=None, coarse:bool=False)->tuple:
-        "Path lengths by bone, and by tissue (bone, fat, soft), mm."
-        knee = Knee(self.person, severities or self.severities, self.memory); grid = self.coarse() if coarse else self.grid()
-        maps = bone_paths(knee, self.grid(), self.every, coarse)
-        name = f"tissue {coarse}"
-        if name not in self.memory: self.memory[name] = grain(self.person, self.side, grid), flesh(self.person, grid)
-        texture, (skin, fat) = self.memory[name]
-        bone = sum(cortex for cortex, _ in maps.values()) + spongy_bone(knee, maps, texture, grid)
-        return maps, {"bone": bone, "fat": fat, "soft": (skin-fat-bone).clamp_min(0)}
+        "Path lengths by bone, and by tissue (bone, fat, soft), mm; or those at every so many pixels."
+        knee = Knee(self.person, severities or self.severities, self.memory); every = self.every if coarse else 1
+        maps = bone_paths(knee, self.grid(), self.every, coarse); (share, sheets), skin, fat = self.healthy_parts()[0].values(), *self.healthy_parts()[1:]
+        def part(a): return a[::every, ::every] if torch.is_tensor(a) else a
+        parts = {"share": {b: part(v) for b, v in share.items()}, "sheets": {b: part(v) for b, v in sheets.items()}}
+        bone = sum(cortex for cortex, _ in maps.values()) + spongy_bone(knee, maps, parts, self.grid(every))
+        tissue = {"bone": bone, "fat": part(fat), "soft": (part(skin)-part(fat)-bone).clamp_min(0)}
+        if coarse: return maps, tissue
+        h, w = self.size
+        return {b: tuple(v[:h, :w] for v in both) for b, both in maps.items()}, {t: v[:h, :w] for t, v in tissue.items()}
     @cached_property
     def now(self): return self.paths()
     @cached_property
@@ -424,7 +457,7 @@ def knee_image(scene:KneeScene, scanner:RadiographScanner, rng=None)->Tensor:
     "The radiograph, grey levels in [0, 1], (1, height, width)."
     step = field_mm/scene.size[1]; every = scene.every; now, base = scene.now[1], scene.healthy[1]
     if rng is not None: scanner = exposed(scanner, rng)
-    def fine(a): return F.interpolate(a[None, None], tuple((n-1)*every+1 for n in a.shape), mode="bilinear", align_corners=True)[0, 0, :scene.size[0], :scene.size[1]]
+    def fine(a): return (_between(a) if every > 1 else a)[:scene.size[0], :scene.size[1]]
     density = expose(now, {tissue: fine(path) for tissue, path in base.items()}, scanner, step, rng)
     background = fine(expose(base, base, scanner, every*step))
     return scene.seen(develop(density, background, scanner, step))[None]
@@ -432,9 +465,10 @@ def knee_image(scene:KneeScene, scanner:RadiographScanner, rng=None)->Tensor:
 def exposed(scanner:RadiographScanner, rng:np.random.Generator)->RadiographScanner:
     "No two exposures are alike: dose, window and processing vary from one to the next."
     middle, width = (scanner.low+scanner.high)/2 + rng.normal(0, .33), (scanner.high-scanner.low)*np.exp(rng.normal(0, .22))
-    return scanner.with_(photons=scanner.photons*np.exp(rng.normal(0, .5)), low=middle-width/2, high=middle+width/2,
-                         equalise=float(np.clip(scanner.equalise+rng.normal(0, .15), 0, 1)), sharpen=max(0., scanner.sharpen*np.exp(rng.normal(0, .3))),
-                         clahe=float(np.clip(scanner.clahe*np.exp(rng.normal(0, .3)), 1.2, 4)))
+    equalise, clahe = scanner.equalise+rng.normal(0, .2), scanner.clahe*np.exp(rng.normal(0, .3))
+    if rng.random() < .2: equalise, clahe, middle = .3*equalise, 1.3, middle-rng.uniform(.2, .9)    # hardly processed: the thick middle is white
+    return scanner.with_(photons=scanner.photons*np.exp(rng.normal(0, .7)), low=middle-width/2, high=middle+width/2, blur_mm=scanner.blur_mm*float(np.exp(rng.normal(0, .25))),
+                         equalise=float(np.clip(equalise, 0, 1)), sharpen=max(0., scanner.sharpen*np.exp(rng.normal(0, .5))), clahe=float(np.clip(clahe, 1.2, 4)))
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-023
 knee_scanners = {s.name: s for s in (
@@ -454,12 +488,12 @@ def _without(severities, kind):
 
 def lesion_maps(scene:KneeScene)->Tensor:
     "One map a kind of lesion: mm of tissue that it changed, 0 where it changes nothing, (lesions, height, width)."
-    h, w = scene.size; ry, rx = math.ceil(_reach_mm*h/field_mm), math.ceil(_reach_mm*w/field_mm); out = []
+    out = []
     for kind in lesion_names:
         if (before := _without(scene.severities, kind)) is None: out.append(torch.zeros(scene.size)); continue
         paths = scene.paths(before)[1]
         change = sum((scene.now[1][t]-paths[t]).abs() for t in paths)
-        out.append(F.max_pool2d(torch.where(change > 1e-5, change, 0.)[None, None], (2*ry+1, 2*rx+1), 1, (ry, rx))[0, 0])
+        out.append(torch.where(change > 1e-5, change, 0.))
     return scene.seen(torch.stack(out))
 
 def knee_labels(scene:KneeScene)->Tensor:
@@ -470,26 +504,30 @@ def knee_labels(scene:KneeScene)->Tensor:
     for i, bone, least in ((3, "fibula", 1.5), (4, "patella", 4.), (1, "femur", 1.5), (2, "tibia", 1.5)):
         if bone != "patella": labels[through[bone] > least] = i
     labels[(through["patella"] > 4.) & (labels != 2)] = 4
-    x, y, _ = grid.points(); z = torch.full((1, 1, 1), -4*s); turn, tilt, lean = (math.radians(pose[k]) for k in ("turn", "tilt", "lean"))
+    x, y, _ = grid.points((slice(0, 1), *(slice(0, n) for n in scene.size))); z = torch.full((1, 1, 1), -4*s); turn, tilt, lean = (math.radians(pose[k]) for k in ("turn", "tilt", "lean"))
     top, bottom = knee.femur_floor(x+turn*z, z) - (lean+math.radians(scene.person["alignment"]))*x - tilt*z, knee.tibia_roof(x+turn*z, z) - lean*x - tilt*z
     for i, side in ((5, "medial"), (6, "lateral")):
         labels[((y > top) & (y < bottom))[0] & ((x[0]-knee.middle(side)).abs() < 12*s)] = i
     return scene.seen(labels)
 
-class KneeTruth(dict):
-    "What is really there: \"structures\" at once, \"lesions\" when asked for."
-    def __init__(self, scene): super().__init__(structures=knee_labels(scene)); self.scene = scene
-    def __missing__(self, key):
-        if key != "lesions": raise KeyError(key)
-        self[key] = lesion_maps(self.scene)
-        return self[key]
-def knee_truth(scene:KneeScene)->dict:
-    "Label map (height, width) uint8 and lesion maps (lesions, height, width) float32."
+class KneeTruth(Truth):
+    "Structures; mm of tissue that each kind of lesion has changed; and how far blur and processing carry that."
+    least = .1   # mm
+    @cached_property
+    def changes(self)->Tensor: return lesion_maps(self.scene)
+    def structures(self)->Tensor: return knee_labels(self.scene)
+    def lesions(self)->Tensor: return torch.where(self.changes >= self.least, self.changes, 0.)
+    def reach(self)->Tensor:
+        ry, rx = (math.ceil(_reach_mm*n/field_mm) for n in self.scene.size)
+        return F.max_pool2d(self.changes[:, None], (2*ry+1, 2*rx+1), 1, (ry, rx))[:, 0]
+
+def knee_truth(scene:KneeScene)->KneeTruth:
+    "Label map (height, width) uint8; lesion maps and their reach (lesions, height, width) float32."
     return KneeTruth(scene)
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-031
 def knee_spacing(size)->tuple: return field_mm/size[0], field_mm/size[1]  # mm between rows and columns
 
 knee_radiograph = Recipe(name="knee-radiograph", title="Standing knee radiograph in osteoarthritis", modality="DX", body_part="KNEE", view="AP", size=(112, 112), scanners=knee_scanners,
-    structures=structure_names, lesions=lesion_names, scales={"kellgren_lawrence": (0, 4, .42), "joint_space_narrowing_medial": (0, 3, .35), "joint_space_narrowing_lateral": (0, 3, .35), "osteophyte_grade": (0, 3, .4)},
+    structures=structure_names, lesions=lesion_names, scales={"kellgren_lawrence": (0, 4, .55), "joint_space_narrowing_medial": (0, 3, .45), "joint_space_narrowing_lateral": (0, 3, .4), "osteophyte_grade": (0, 3, .5)},
     person=knee_person, disease=knee_disease, scene=knee_scene, image=knee_image, truth=knee_truth, scores=knee_scores, spacing=knee_spacing)
