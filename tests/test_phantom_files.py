@@ -113,6 +113,41 @@ def test_every_volume_lies_in_the_patient_as_its_view_says(written):
                                                           "spine-radiograph-lumbar": "PF", "spine-radiograph-cervical": "PF"}
 
 
+def centres(seg):
+    "Middle of every outlined structure, (left, back, head) in mm of the patient, from a DICOM segmentation and nothing else."
+    names, found = {int(d.SegmentNumber): d.SegmentLabel for d in seg.SegmentSequence}, {}
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    rows, columns = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float).reshape(2, 3)
+    down, across = map(float, shared.PixelMeasuresSequence[0].PixelSpacing)
+    for frame, group in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence):
+        r, c = np.nonzero(frame)
+        if len(r): found.setdefault(names[int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)], []).append(
+            np.array(group.PlanePositionSequence[0].ImagePositionPatient, float) + c[:, None]*across*rows + r[:, None]*down*columns)
+    return {name: np.concatenate(points).mean(0) for name, points in found.items()}
+
+
+@pytest.mark.parametrize("name, first, way, second", [
+    ("knee-mri", "patella", "front", "femur"), ("knee-mri", "femur", "head", "tibia"), ("knee-mri", "tibia lateral cartilage", "lateral", "tibia medial cartilage"),
+    ("hip-mri", "femur", "lateral", "hip bone"), ("hip-mri", "hip bone", "head", "femur"),
+    ("wrist-mri", "metacarpal 1", "lateral", "metacarpal 5"), ("wrist-mri", "radius", "head", "metacarpal 3"), ("wrist-mri", "flexor tendons", "front", "extensor tendons"),
+    ("hand-hrpqct", "metacarpal 2", "lateral", "metacarpal 3"), ("hand-hrpqct", "phalanges", "head", "metacarpal 2"),
+    ("hand-mri", "phalanx", "head", "metacarpal or metatarsal"), ("hand-mri", "extensor tendon", "front", "flexor tendon"),
+    ("foot-mri", "metacarpal or metatarsal", "head", "phalanx"), ("foot-mri", "extensor tendon", "front", "flexor tendon"),
+    ("spine-mri", "L4", "front", "canal"), ("spine-mri", "L1", "head", "L5"), ("knee-mri-t2", "patella", "front", "femur"),
+    ("chest-ct", "left lower lobe", "left", "right lower lobe"), ("chest-ct", "left upper lobe", "head", "left lower lobe"), ("chest-ct", "heart", "front", "oesophagus"), ("sij-mri", "left ilium", "left", "right ilium"),
+    ("sij-mri", "lumbar vertebra", "head", "sacrum"), ("thigh-mri", "vastus lateralis", "lateral", "vastus medialis"), ("thigh-mri", "femur", "front", "sciatic nerve")])
+def test_anatomy_lies_where_it_belongs(written, name, first, way, second):
+    "In the patient's coordinates, on both sides: in front, towards the head, away from the middle."
+    compared = 0
+    for seg in dicom(written(name)/"masks"):
+        found, side = centres(seg), seg.filename.removesuffix("0.dcm")[-1]
+        if not {first, second} <= set(found): continue
+        towards = {"front": (0, -1, 0), "head": (0, 0, 1), "left": (1, 0, 0), "lateral": ({"R": -1, "L": 1}.get(side, 0), 0, 0)}[way]
+        assert np.dot(found[first] - found[second], towards) > 1, (side, found[first], found[second])
+        compared += 1
+    assert compared == (2 if len(recipe(name).sides) == 2 else 1), [sorted(centres(seg)) for seg in dicom(written(name)/"masks")]
+
+
 def test_headers_say_what_recipe_and_scanner_know_and_no_more(written):
     views = {name: {d.ViewPosition for d in dicom(written(name)/"images")} for name in where if recipe(name).modality == "DX"}
     assert views["hand-radiograph"] == {"PA"} and views["knee-radiograph"] == {"AP"} and views["spine-radiograph-lumbar"] == {""}
