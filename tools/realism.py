@@ -3,7 +3,8 @@
     RHEUMKIT_REAL=folder python tools/realism.py [--out realism] [--transfer]
 
 Only the first half of the real patients is ever shown or used to develop with; --transfer reports on the other half:
-a knee grader trained on simulated knees alone (a quarter of an hour).
+a knee grader and a segmenter of the spine, trained on simulated images alone (half an hour).
+Numbers (no images) go into the table that the realism notebook shows.
 """
 import argparse
 import base64
@@ -11,17 +12,22 @@ import html
 import io
 import os
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 
 from rheumkit.core.figures import to_uint8
+from rheumkit.core.sweeps import results, results_folder, save_results
 from rheumkit.images.cohort import Cohort
 from rheumkit.images.dicom import read_dicom, read_series
-from rheumkit.learning.metrics import auc, interval
-from rheumkit.phantom.recipes import simulate
+from rheumkit.learning.metrics import Estimate, auc, dice, interval
+from rheumkit.learning.training import Augment
+from rheumkit.phantom.realism import spectrum_and_greys
+from rheumkit.phantom.recipes import recipe, simulate
 
 
 def halves(cohort):
@@ -52,23 +58,69 @@ def page(out, title, rows, numbers):
     print(title, numbers, flush=True)
 
 
+def cross_fitted(real, simulated, score, seed=0):
+    "AUC and its interval over patients, every image scored by a model fitted to the other half of the patients; 0.5 would be perfect realism."
+    truth = np.r_[np.ones(len(real), int), np.zeros(len(simulated), int)]
+    who = np.array([f"real {p}" for p in real.table.patient_id] + [f"simulated {p}" for p in simulated.table.patient_id])
+    rng, fold = np.random.default_rng(seed), np.zeros(len(who), int)
+    for kind in ("real", "simulated"):       # as many patients of either kind in both halves
+        people = np.unique([w for w in who if w.startswith(kind)])
+        fold[np.isin(who, rng.permutation(people)[:len(people)//2])] = 1
+    answer = np.zeros(len(who))
+    for half in (0, 1): answer[fold == half] = score(np.flatnonzero(fold != half), np.flatnonzero(fold == half))
+    return interval(auc, truth, answer, who)
+
+
+def even(image):
+    "Every image at mean 0, standard deviation 1, (N,1,H,W): how bright a file is stored must not give it away."
+    return (image - image.mean((1, 2, 3), keepdim=True))/image.std((1, 2, 3), keepdim=True).clamp_min(1e-6)
+
+
 def told_apart(real, simulated, seed=0):
-    "AUC of logistic regression on coarse texture features that tells real from simulated, held-out half of the images: 0.5 would be perfect realism."
+    "Logistic regression on spectrum and grey levels tells real from simulated."
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    x = np.concatenate([spectrum_and_greys(c.tensor()[:, 0]).numpy() for c in (real, simulated)])
+    y = np.r_[np.ones(len(real)), np.zeros(len(simulated))]
 
-    def features(x):
-        x = (x - x.mean((1, 2), keepdim=True))/x.std((1, 2), keepdim=True).clamp_min(1e-6)
-        spectrum = torch.fft.rfft2(x).abs().log1p()
-        rings = torch.hypot(*torch.meshgrid(torch.fft.fftfreq(x.shape[1]), torch.fft.rfftfreq(x.shape[2]), indexing="ij"))
-        bins = [spectrum[:, (rings >= a) & (rings < a + .05)].mean(1) for a in np.arange(0, .5, .05)]
-        return torch.stack([*bins, (x**3).mean((1, 2)), (x**4).mean((1, 2))], 1).numpy()
-    x, y = np.concatenate([features(real), features(simulated)]), np.r_[np.ones(len(real)), np.zeros(len(simulated))]
-    order = np.random.default_rng(seed).permutation(len(x))
-    half = len(x)//2
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x[order[:half]], y[order[:half]])
-    return auc(y[order[half:]], model.predict_proba(x[order[half:]])[:, 1])
+    def score(fit_on, judge): return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x[fit_on], y[fit_on]).decision_function(x[judge])
+    return cross_fitted(real, simulated, score, seed)
+
+
+def told_apart_by_network(real, simulated, epochs=8, seed=0):
+    "The kit's own small network tells real from simulated."
+    from types import SimpleNamespace
+
+    from rheumkit.learning.training import fit, learner, predictions
+    x = torch.cat([even(c.tensor()[:, :1]) for c in (real, simulated)])
+    table = pd.concat([real.table[["patient_id"]].assign(real=1), simulated.table[["patient_id"]].assign(real=0)], ignore_index=True)
+    table["image_id"] = table.index.astype(str)
+    both = Cohort(table, list(x))
+
+    def score(fit_on, judge):
+        learn = learner(SimpleNamespace(train=both.where(fit_on), valid=None), "real", task="classify", seed=seed, batch=32)
+        with learn.no_bar(), learn.no_logging(): fit(learn, epochs, 5e-3)
+        return predictions(learn, both.where(judge)).p1.to_numpy()
+    return cross_fitted(real, simulated, score, seed)
+
+
+def both_ways(real, simulated):
+    "The two numbers of a page."
+    return {"real or simulated, from spectrum and grey levels, AUC": told_apart(real, simulated),
+            "real or simulated, by a small network, AUC": told_apart_by_network(real, simulated)}
+
+
+def row(modality, number, value):
+    "A line of the stored table."
+    if not hasattr(value, "low"): return {"modality": modality, "number": number, "value": value, "low": np.nan, "high": np.nan}
+    return {"modality": modality, "number": number, "value": value.value, "low": value.low, "high": value.high}
+
+
+def middle_of(image, spacing, extent):
+    "The middle of an image, as many mm high and wide as the simulated ones."
+    n = [min(side, round(mm/s)) for side, mm, s in zip(image.shape, extent, spacing)]
+    return image[tuple(slice((side-k)//2, (side-k)//2+k) for side, k in zip(image.shape, n))]
 
 
 def knees(real, out):
@@ -79,19 +131,24 @@ def knees(real, out):
         theirs, ours = (np.flatnonzero(c.table[k] == grade)[:4] for c, k in ((cohort, "kl"), (phantom, "kellgren_lawrence_true")))
         pairs = [part for a, b in zip(theirs, ours) for part in ((cohort, a, "real"), (phantom, b, "simulated"))]
         rows.append([tag(c.pixels[int(i)][0], f"{word}, grade {grade}") for c, i, word in pairs])
-    some = cohort.where(np.arange(0, len(cohort), 6)).tensor()[:, 0]
-    page(out, "Knee radiograph", rows, {"real or simulated, from spectrum and grey levels, AUC": round(float(told_apart(some, phantom.tensor()[:, 0])), 3)})
+    some = cohort.where(np.arange(0, len(cohort), 6))
+    numbers = both_ways(some, phantom)
+    page(out, "Knee radiograph", rows, numbers)
+    return [row("knee radiograph", k, v) for k, v in numbers.items()]
 
 
 def hands(real, out):
-    hand = read_dicom(real/"dicom"/"CR_HAND_PA_j2k_lossless.dcm").display()[0]
+    film = read_dicom(real/"dicom"/"CR_HAND_PA_j2k_lossless.dcm")
     phantom = simulate("hand-radiograph", patients=3, seed=1, sides=("R",))
-    page(out, "Hand radiograph", [[tag(hand[::8, ::8], "real"), *(tag(phantom.pixels[i][0], "simulated") for i in range(3))]], {"real hands at hand": 1})
+    hand = middle_of(film.display()[0], film.spacing, [n*mm for n, mm in zip(phantom.pixels[0].shape[1:], phantom.spacing)])
+    page(out, "Hand radiograph", [[tag(shrunk(hand, phantom.pixels[0].shape[1:]), "real"), *(tag(phantom.pixels[i][0], "simulated") for i in range(3))]], {"real hands at hand": 1})
+    return [row("hand radiograph", "real images to compare with", 1)]
 
 
 def knee_echoes(real, out):
-    theirs, phantom = read_series(real/"knee_mese").pixels, simulate("knee-mri-t2", patients=1, seed=3)
-    ours, middle = phantom.pixels[0], theirs.shape[1]//2
+    series, phantom = read_series(real/"knee_mese"), simulate("knee-mri-t2", patients=1, seed=3)
+    theirs, ours, middle = series.pixels, phantom.pixels[0], series.pixels.shape[1]//2
+    extent = [n*mm for n, mm in zip(ours.shape[2:], phantom.spacing[1:])]
 
     def t2(x, te):       # of the brighter half of the pixels, from a straight line through the logarithms
         y = x[:, x[0] > x[0].median()].clamp_min(1e-3).log()
@@ -100,19 +157,125 @@ def knee_echoes(real, out):
         return float((-1/slope.clamp(-1, -1e-3)).median())
     echoes = np.linspace(6.3, 50.5, 8)
     theirs, ours = theirs[:, middle], ours[:, ours.shape[1]//2]
-    rows = [[tag(x[e], f"{word}, echo {e + 1}") for e in (0, 3, 7)] for x, word in ((theirs, "real"), (ours, "simulated"))]
+    same = torch.stack([middle_of(x, series.spacing[1:], extent) for x in theirs])
+    rows = [[tag(x[e], f"{word}, echo {e + 1}") for e in (0, 3, 7)] for x, word in ((same, "real"), (ours, "simulated"))]
     found = {"T2 of the brighter half of a middle slice, ms, real": round(t2(theirs, echoes), 1), "simulated": round(t2(ours, echoes), 1)}
     page(out, "Knee MRI echoes", rows, found)
+    return [row("knee MRI, echoes", k if k.startswith("T2") else "T2 of the brighter half of a middle slice, ms, simulated", v) for k, v in found.items()]
 
 
 def spines(real, out):
-    files = sorted((real/"lumbar_mri"/"images").iterdir())
-    series = sorted({f.name.split("_")[0] for f in files})
-    first = [f for f in files if f.name.split("_")[0] in series[:len(series)//2]]
-    theirs = [np.asarray(Image.open(f).convert("L"))[::-1] for f in first[:4]]
-    phantom = simulate("spine-mri", patients=4, seed=2, size=(128, 128))
-    rows = [[tag(x, "real") for x in theirs], [tag(phantom.pixels[i][0], "simulated") for i in range(4)]]
-    page(out, "Lumbar spine MRI", rows, {"real series to develop with": len(series)//2})
+    theirs, _ = halves(real_spines(real))
+    phantom = spine_slices(100, seed=2)
+    phantom = phantom.where(np.arange(0, len(phantom), 2))     # the T2 of every pair
+    rows = [[tag(theirs.pixels[i][0], "real") for i in range(0, 16, 2)],
+            [tag(phantom.pixels[i][0], "simulated") for i in range(8)]]
+    numbers = both_ways(theirs, phantom)
+    page(out, "Lumbar spine MRI", rows, numbers)
+    return [row("lumbar spine MRI", k, v) for k, v in numbers.items()]
+
+
+spider = {  # Colours of the masks; the last of either kind is T11 and the disc below it
+    "vertebra": ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255), (255, 0, 255), (128, 40, 40)),
+    "disc": ((128, 128, 0), (0, 128, 128), (128, 0, 128), (40, 40, 40), (80, 80, 80), (128, 128, 128), (255, 255, 255))}
+
+
+def shrunk(image, size):
+    "An image (H,W), or a stack of them, at another size."
+    x = torch.as_tensor(np.ascontiguousarray(image)).float()
+    return torch.nn.functional.interpolate(x.view(1, -1, *x.shape[-2:]), tuple(size), mode="bilinear", antialias=True).view(*x.shape[:-2], *size)
+
+
+def levelled(image):
+    "Grey levels between the 1st and the 99th percentile as 0 to 1."
+    low, high = torch.quantile(image, torch.tensor([.01, .99]))
+    return ((image - low)/(high - low).clamp_min(1e-6)).clamp(0, 1)
+
+
+def real_spines(real, side=128):
+    "The slices and their masks (1 vertebra, 2 disc). The source kept no spacing, but all its fields of view are about as high and wide: they are made square."
+    rows, images, masks = [], [], []
+    for file in sorted((real/"lumbar_mri"/"images").iterdir()):
+        grey = np.asarray(Image.open(file).convert("L"), np.float32)[::-1]
+        colours = np.asarray(Image.open(real/"lumbar_mri"/"masks_rgb"/file.name).convert("RGB"))[::-1]
+        kinds = np.stack([np.logical_or.reduce([(colours == np.array(c)).all(-1) for c in many]) for many in spider.values()]).astype(np.float32)
+        shares = shrunk(np.concatenate([1 - kinds.sum(0, keepdims=True), kinds]), (side, side))
+        images.append(levelled(shrunk(grey, (side, side)))[None])
+        masks.append(shares.argmax(0).to(torch.uint8))
+        rows.append({"image_id": file.stem, "patient_id": file.stem.split("_")[0]})
+    return Cohort(pd.DataFrame(rows), images, {"parts": masks}, name="real lumbar spines")
+
+
+def spine_slices(patients, seed=100, aside=38.):
+    "A simulated slice a person, up to `aside` mm from the middle and somewhat oblique, as T2 and as T1; masks as `real_spines`."
+    usual = recipe("spine-mri")
+
+    def anywhere(person, side, visit, rng):
+        found, own = usual.disease(person, side, visit, rng), np.random.default_rng([person["seed"], visit])
+        x, y, _ = found["pose"]["shift"]
+        return {**found, "pose": {**found["pose"], "x": float(own.normal(0, 5)), "y": float(own.normal(0, 6)), "shift": (x, y, float(own.uniform(-aside, aside)))}}
+    phantom = simulate(replace(usual, name="spine-mri slices", disease=anywhere, size=(128, 128)), patients=patients, seed=seed)
+    discs = ("T12L1", "L12", "L23", "L34", "L45", "L5S1", "upper discs")
+    part = torch.tensor([0, *(2 if n in discs else 1 if n[0] in "LT" or n == "upper" else 0 for n in usual.structures)], dtype=torch.uint8)
+    rows, images, masks = [], [], []
+    for i, who in enumerate(phantom.table.patient_id):
+        labels = part[phantom.truth["structures"][i].long()]
+        for contrast, image in zip(("T2", "T1"), phantom.pixels[i]):
+            rows.append({"image_id": f"{who}-{contrast}", "patient_id": who})
+            images.append(levelled(image)[None])
+            masks.append(labels)
+    return Cohort(pd.DataFrame(rows), images, {"parts": masks}, name="simulated lumbar spines", simulated=True)
+
+
+@dataclass
+class OtherCoils(Augment):
+    "As `Augment`; besides, other fields of view, uneven coils, windows, sharpness and noise."
+    def __call__(self, x, y, generator=None):
+        n, F = len(x), torch.nn.functional
+
+        def rand(*shape): return torch.rand(*shape, generator=generator)*2 - 1
+        theta = torch.zeros(n, 2, 3)
+        theta[:, 0, 0], theta[:, 1, 1], theta[:, 0, 2] = (.18*rand(n)).exp(), (.18*rand(n)).exp(), .2*rand(n)
+        grid = F.affine_grid(theta, (n, 1, *x.shape[2:]), align_corners=False)
+        x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+        if y is not None: y = F.grid_sample(y[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)[:, 0].long()
+        x = (x*F.interpolate(.6*rand(n, 1, 4, 4), x.shape[2:], mode="bicubic").exp()).clamp_min(0)
+        x = x/torch.quantile(x.flatten(1)[:, ::7], .99, dim=1).view(-1, 1, 1, 1).clamp_min(.05)*(.15*rand(n, 1, 1, 1)).exp()
+        x = x.clamp(0, 1)**(.6*rand(n, 1, 1, 1)).exp()
+        soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+        x = x + .8*rand(n, 1, 1, 1)*(soft - x) + .04*rand(n, 1, 1, 1).abs()*torch.randn(x.shape, generator=generator)
+        return super().__call__(x, y, generator)
+
+
+def mean_dice(truth, drawn):
+    "Mean over the images, and over vertebrae and discs, of the Dice of what is in the image."
+    return float(np.mean([np.nanmean([dice(t == k, d == k) if (t == k).any() else np.nan for t, d in zip(truth, drawn)]) for k in (1, 2)]))
+
+
+def spine_transfer(real, patients=1000, epochs=7, seeds=3, develop=False):
+    "Vertebrae and discs drawn by a network trained on simulated slices alone, on the half of the real patients that nobody developed with."
+    from types import SimpleNamespace
+
+    from rheumkit.learning.training import fit, learner, segment
+    cohort = halves(real_spines(real))[0 if develop else 1]
+    phantom = spine_slices(patients)
+    truth, who, drawn = cohort.truth_tensor("parts").numpy(), cohort.table.patient_id.to_numpy(), []
+    for seed in range(seeds):
+        change = OtherCoils(rotate=10, scale=.12, shift=.08, contrast=.2)
+        learn = learner(SimpleNamespace(train=phantom, valid=None), "parts", task="segment", seed=seed, batch=32, augment=change)
+        with learn.no_bar(), learn.no_logging(): fit(learn, epochs, 5e-3)
+        drawn.append(segment(learn, cohort).numpy())
+        found = interval(mean_dice, truth, drawn[-1], who)
+        print(f"seed {seed}, {len(phantom)} simulated slices, {len(cohort)} real ones of {len(cohort.patients)} patients, mean Dice {found}", flush=True)
+    found, each = [], [mean_dice(truth, d) for d in drawn]
+    for name, k in (("vertebrae", 1), ("discs", 2)):
+        def score(t, d, k=k): return float(np.nanmean([dice(a == k, b == k) if (a == k).any() else np.nan for a, b in zip(t, d)]))
+        found.append(row("lumbar spine MRI", f"Dice of {name}, trained on simulated slices alone (first seed)", interval(score, truth, drawn[0], who)))
+    found.append(row("lumbar spine MRI", "mean Dice of vertebrae and discs (first seed)", interval(mean_dice, truth, drawn[0], who)))
+    spread = Estimate(np.mean(each), *(np.mean(each) + sign*np.std(each) for sign in (-1, 1)))
+    found.append(row("lumbar spine MRI", f"mean Dice, mean of {seeds} seeds ± SD", spread))
+    print("mean Dice of the seeds", np.round(each, 3), f"{np.mean(each):.3f} ± {np.std(each):.3f}", flush=True)
+    return found
 
 
 def knee_transfer(real, patients=1500, epochs=15, seeds=3):
@@ -133,16 +296,32 @@ def knee_transfer(real, patients=1500, epochs=15, seeds=3):
         print(f"seed {seed}, {len(phantom)} simulated knees, {len(report)} real ones, AUC:", said, "mean answer by true grade:", answers, flush=True)
 
 
+def keep(rows):
+    "Put the new numbers into the stored table, in place of the old ones of the same name."
+    if not rows: return
+    new = pd.DataFrame(rows).assign(seed=0)
+    if (results_folder()/"realism.csv").exists():
+        old = results("realism")
+        same = old.set_index(["modality", "number"]).index.isin(new.set_index(["modality", "number"]).index)
+        new = pd.concat([old[~same], new])
+    save_results("realism", new.sort_values("modality", kind="stable"), ["rheumkit.phantom.realism"])
+
+
 def main():
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--out", type=Path, default=Path("realism"))
     ask.add_argument("--transfer", action="store_true", help="also train on simulated knees and report on the real ones held back")
+    ask.add_argument("--only", nargs="*", help="knees, hands, echoes, spines, knee-transfer, spine-transfer; all if not given")
     a = ask.parse_args()
     if not os.environ.get("RHEUMKIT_REAL"): sys.exit("RHEUMKIT_REAL is not set: there are no real images to compare with")
     real = Path(os.environ["RHEUMKIT_REAL"])
     a.out.mkdir(parents=True, exist_ok=True)
-    for make in (knees, hands, knee_echoes, spines): make(real, a.out)
-    if a.transfer: knee_transfer(real)
+    makers = {"knees": knees, "hands": hands, "echoes": knee_echoes, "spines": spines}
+    rows = [found for name in a.only or makers if name in makers for found in makers[name](real, a.out) or []]
+    if a.transfer:
+        for name, make in {"knee-transfer": knee_transfer, "spine-transfer": spine_transfer}.items():
+            if not a.only or name in a.only: rows += make(real) or []
+    keep(rows)
 
 
 if __name__ == "__main__": main()

@@ -148,7 +148,7 @@ def arch(block:Block, long:float=1.,  # Length of the spinous process relative t
 discs = ("L5S1", "L45", "L34", "L23", "L12", "T12L1")
 "Disc levels, from below, named as in the public data set SPIDER (van der Graaf et al. 2024, doi 10.1038/s41597-024-03090-w)."
 vertebrae = ("L5", "L4", "L3", "L2", "L1", "T12")
-structures = (*vertebrae, *discs, "canal", "sacrum", "upper")
+structures = (*vertebrae, *discs, "canal", "sacrum", "upper", "upper discs")
 lesions = ("degeneration", "narrowing", "bulge", "flavum", "oedema", "fatty")
 neighbours = {"L5S1": ("L5", "S1"), "L45": ("L4", "L5"), "L34": ("L3", "L4"), "L23": ("L2", "L3"), "L12": ("L1", "L2"), "T12L1": ("T12", "L1")}
 
@@ -335,7 +335,7 @@ def bones_and_discs(body:Body, bones:dict, plates:dict):
     for n, d in plates.items():
         tall = Block(n, d.centre, d.tilt, d.front+6, d.back+6, d.depth*(.99 if n in discs else .96), d.width)
         solid = body_solid(tall, waist=-.03, cup=0., rounding=1.2)
-        part, dist = body.distance(solid, 1.); body.add(part, body.share(dist), "annulus", n if n in structures else "")
+        part, dist = body.distance(solid, 1.); body.add(part, body.share(dist), "annulus", n if n in structures else "" if n[0] == "S" else "upper discs")
         worn = body.severity("degeneration", n) if n in discs else .15
         x, y, z = body.points(part); u, v, w = d.local(x, y, z)
         room = d.height/2 + .6*p["cup"]
