@@ -90,11 +90,8 @@ def paint(layers,             # `Layer`s, from the back to the front
          )->Tensor:           # (contrasts, depth, height, width)
     "The signal of every voxel: each layer covers what lies behind it by its share."
     out = torch.zeros(len(signals), *size)
-    for layer in layers:
-        values = [s[layer.tissue] for s in signals]
-        for c, value in enumerate(values):
-            behind = out[(c, *layer.part)]
-            behind += layer.share*(value-behind)
+    values = {t: torch.tensor([s[t] for s in signals]).view(-1, 1, 1, 1) for t in {layer.tissue for layer in layers}}
+    for layer in layers: out[(slice(None), *layer.part)].lerp_(values[layer.tissue], layer.share)
     return out
 
 def lesion_amounts(layers, size:tuple, kinds:int)->Tensor:  # (kinds, depth, height, width) in [0, 1]
@@ -127,10 +124,15 @@ def blurred(volume:Tensor,   # (..., height, width)
             rows:Tensor, columns:Tensor,  # Point spread functions along the two axes
            )->Tensor:        # The same shape
     "Convolution in the plane of the slice, with zeros outside."
-    flat = volume.reshape(-1, 1, *volume.shape[-2:])
-    r, c = len(rows)//2, len(columns)//2
-    flat = torch.nn.functional.conv2d(flat, rows[None, None, :, None], padding=(r, 0))
-    return torch.nn.functional.conv2d(flat, columns[None, None, None, :], padding=(0, c)).reshape(volume.shape)
+    for axis, weights in ((-2, rows), (-1, columns)):
+        n, reach = volume.shape[axis], len(weights)//2
+        out = volume*float(weights[reach])
+        for k, w in enumerate(weights.tolist()):
+            by = reach-k                         # what lies `by` before comes here
+            if k == reach or abs(by) >= n or w == 0: continue
+            out.narrow(axis, max(by, 0), n-abs(by)).add_(volume.narrow(axis, max(-by, 0), n-abs(by)), alpha=w)
+        volume = out
+    return volume
 
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-022
 def bias_field(size:tuple,    # (depth, height, width)
@@ -159,9 +161,11 @@ def rician(image:Tensor, sigma:float, rng:np.random.Generator,
            rows:Tensor=None, columns:Tensor=None,  # Point spread functions: noise is as correlated between neighbours as the scanner makes it
           )->Tensor:
     "Magnitude of the signal with Gaussian noise of standard deviation `sigma` in both channels (Gudbjartsson & Patz 1995)."
-    noise = torch.from_numpy(rng.standard_normal((2, *image.shape), dtype=np.float32))*sigma
-    if rows is not None: noise = blurred(noise, rows, columns)/float((rows**2).sum()*(columns**2).sum())**.5
-    return torch.hypot(image + noise[0], noise[1])
+    noise = torch.randn(2, *image.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**62))))
+    if rows is not None: noise = blurred(noise, rows, columns); sigma = sigma/float((rows**2).sum()*(columns**2).sum())**.5
+    noise *= sigma
+    noise[0] += image
+    return noise.square_().sum(0).sqrt_()
 
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-026
 @dataclass(frozen=True)
@@ -190,15 +194,15 @@ class MRIScanner(Scanner):
         extra = [{k: v*known[k].fat for k, v in tables[0].items()}] if self.shift else []
         if self.leak: extra += [{k: signal(known[k], replace(self.sequences[1], suppress=0, ti=0), self.field)*known[k].fat for k in names}]
         out = paint(layers, (size[0]*thin, *size[1:]), tables + extra)
-        out = out.reshape(len(out), size[0], thin, *size[1:]).mean(2)
+        if thin > 1: out = out.reshape(len(out), size[0], thin, *size[1:]).mean(2)
         if flip: out = out.flip(-1)
         if self.leak: out[1] += out[-1]*self.leak*_ends(size)
         if self.shift:
             fat = out[len(tables)]
             out[0] += chemical_shift(fat, self.shift) - fat
-        out = blurred(out[:len(tables)], rows, columns).clamp_min(0)*bias_field(size, self.bias, self.towards)
+        out = blurred(out[:len(tables)], rows, columns).clamp_min_(0).mul_(bias_field(size, self.bias, self.towards))
         if rng is not None: out = torch.stack([rician(o, s, rng, rows, columns) for o, s in zip(out, self.noise)])
-        return out*torch.tensor(self.gain)[:, None, None, None]
+        return out.mul_(torch.tensor(self.gain)[:, None, None, None])
 
 def _ends(size):
     "Where the main field is uneven: grows towards the corners of the field of view."

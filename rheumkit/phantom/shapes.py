@@ -9,6 +9,7 @@ __all__ = ['Grid', 'Solid', 'ellipsoid', 'round_cone', 'rounded_box', 'smooth_pr
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-002
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Callable
 
 import numpy as np
@@ -24,10 +25,14 @@ class Grid:
     spacing:tuple       # Distance between samples (dz, dy, dx) in mm
     centre:tuple = (0., 0., 0.)  # Position of the middle of the grid (z, y, x) in mm
 
+    even = True   # Are the samples of each axis equally far apart?
     def axis(self, which:int)->Tensor:  # 0 for z, 1 for y, 2 for x
         "Positions along one axis in mm."
         n, step = self.size[which], self.spacing[which]
         return (torch.arange(n, dtype=torch.float32) - (n-1)/2)*step + self.centre[which]
+
+    @cached_property
+    def axes(self)->tuple: return tuple(self.axis(i) for i in range(3))   # z, y, x
 
     def box(self, low, high)->tuple:  # Corners (x, y, z) in mm; returns three slices (z, y, x)
         "The part of the grid between two corners, with one sample to spare on each side."
@@ -41,7 +46,7 @@ class Grid:
 
     def points(self, part:tuple=None)->tuple:
         "Coordinates x, y, z as tensors that broadcast to (depth, height, width), of the whole grid or of three slices of it."
-        z, y, x = (self.axis(i) for i in range(3))
+        z, y, x = self.axes
         if part is not None: z, y, x = z[part[0]], y[part[1]], x[part[2]]
         return x[None, None, :], y[None, :, None], z[:, None, None]
 
@@ -69,24 +74,28 @@ def ellipsoid(centre,   # Centre (x, y, z) in mm
     "An ellipsoid; the distance is the first-order one (exact on the surface)."
     c, r = [float(a) for a in centre], [float(a) for a in radii]
     def distance(x, y, z):
-        u, v, w = (x-c[0])/r[0], (y-c[1])/r[1], (z-c[2])/r[2]
-        k0 = (u*u + v*v + w*w).sqrt()
-        k1 = ((u/r[0])**2 + (v/r[1])**2 + (w/r[2])**2).sqrt()
-        return k0*(k0-1)/k1.clamp_min(1e-6) - (k0 < 1e-4)*min(r)
+        u, v, w = ((p-a)/b for p, a, b in zip((x, y, z), c, r))
+        u2, v2, w2 = u*u, v*v, w*w
+        k0 = (u2 + v2 + w2).clamp_min_(1e-8).sqrt_()      # the middle itself is some radius deep
+        k1 = (u2/r[0]**2 + v2/r[1]**2 + w2/r[2]**2).clamp_min_(1e-8/max(r)**2).sqrt_()
+        return (k0-1).mul_(k0).div_(k1)
     return Solid(distance, tuple(a-b for a, b in zip(c, r)), tuple(a+b for a, b in zip(c, r)))
 
 def round_cone(start, end,        # Ends of the axis (x, y, z) in mm
                radius_start:float, radius_end:float,  # Radii at the ends in mm
               )->Solid:
     "A capsule whose radius changes linearly from one end to the other (a tapered stick with round ends)."
-    a, b = np.asarray(start, float), np.asarray(end, float)
-    d = b - a; length2 = float(d@d)
+    start_, b = np.asarray(start, float), np.asarray(end, float)
+    d = b - start_; length2 = float(d@d)
     if length2 == 0: raise ValueError("round_cone: start and end are the same point; use ellipsoid for a ball")
+    a, slope = start_.tolist(), (d/length2).tolist()
     def distance(x, y, z):
         px, py, pz = x-a[0], y-a[1], z-a[2]
-        t = ((px*d[0] + py*d[1] + pz*d[2])/length2).clamp(0, 1)
-        return ((px-t*d[0])**2 + (py-t*d[1])**2 + (pz-t*d[2])**2).sqrt() - (radius_start + t*(radius_end-radius_start))
-    low = np.minimum(a-radius_start, b-radius_end); high = np.maximum(a+radius_start, b+radius_end)
+        s = px*slope[0] + py*slope[1] + pz*slope[2]      # how far along the axis; the nearest point of the stick is at t
+        t = s.clamp(0, 1)
+        off = (px*px + py*py + pz*pz).addcmul(t, t - 2*s, value=length2).clamp_min_(0).sqrt_().sub_(radius_start)
+        return off if radius_end == radius_start else off.sub_(t, alpha=radius_end-radius_start)
+    low = np.minimum(start_-radius_start, b-radius_end); high = np.maximum(start_+radius_start, b+radius_end)
     return Solid(distance, tuple(low), tuple(high))
 
 def rounded_box(centre, half, rounding:float=0.)->Solid:  # Centre and half sizes (x, y, z) in mm; radius of the edges in mm
@@ -105,10 +114,10 @@ def smooth_profile(stations, values, samples:int=256)->Tensor:  # Increasing pos
     return torch.from_numpy(PchipInterpolator(stations, values)(np.linspace(0, 1, samples)).astype(np.float32))
 
 def _look_up(table, t):
-    at = t.clamp(0, 1)*(len(table)-1)
-    low = at.floor().clamp_max(len(table)-2)
-    i = low.long()
-    return torch.lerp(table[i], table[i+1], at-low)
+    at = t.clamp(0, 1).mul_(len(table)-1)
+    i = at.int().clamp_max_(len(table)-2)
+    low = table.index_select(0, i.flatten()).view(i.shape)
+    return low.addcmul_(table.diff().index_select(0, i.flatten()).view(i.shape), at.sub_(i))
 
 def loft(start, end,           # Ends of the axis (x, y, z) in mm
          stations,             # Positions along the axis, increasing from 0 to 1
@@ -292,6 +301,7 @@ class Recipe:
     scores:Callable     # scores(severities) -> dict of columns: the scales, and continuous truths such as joint_space_width_mm
     spacing:Callable    # spacing(size) -> mm between samples, (row, column) or (slice, row, column)
     sides:tuple = ("R", "L")
+    causes:object = None  # Causal graph (`rheumkit.phantom.causes`) from which `person` draws the clinical columns and the hidden burden; person(rng, causes) then takes changed arrows
     people:str = ""     # Name of the population: recipes of one population examine the same people with the same disease; "" is one of its own, called as the recipe is
 
     def __post_init__(self):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .body import Body, Scene, Truth, faded, lattice, layered_recipe, present
+from .body import Body, Scene, Truth, faded, layered_recipe, present
 from .scanners import Scanner
 from .shapes import Grid, Recipe
 
@@ -344,24 +344,13 @@ def ultrasound_truth(scanners)->Callable:  # Scanners, or a dictionary of them -
 class Frames(Grid):
     "A grid whose frames lie anywhere along z."
     at:tuple = ()      # Position of each frame, mm
+    even = False
     def axis(self, which:int)->Tensor: return torch.tensor(self.at, dtype=torch.float32) if which == 0 else super().axis(which)
     def box(self, low, high)->tuple: return (slice(0, self.size[0]), *super().box(low, high)[1:])
 
 class ProbeBody(Body):
-    "A body whose frames lie across z: textures are sampled plane by plane, which is fast."
-    def texture(self, length:float, which:int=0, part:tuple|None=None, stretch:tuple=(1., 1., 1.))->Tensor:
-        "As `Body.texture`, and the same numbers."
-        part = part or self.everywhere()
-        x, y, z = self.points(part)
-        if z.shape[1:] != (1, 1) or 0 in z.shape: return super().texture(length, which, part, stretch)
-        at = z.flatten()/(length*stretch[0])
-        g = self.grid
-        reach = [int(math.ceil(float(at.abs().max())))+1] + [(int(2*abs(c)/(length*s) + 1.35*n*d/(length*s)) + 6)//2 for c, n, d, s in zip(g.centre[1:], g.size[1:], g.spacing[1:], stretch[1:])]
-        cells = lattice((int(self.person.get("seed", 0)), "RLUB".index(self.side[:1] or "U"), which, int(length*1000)), tuple(reach))
-        low = at.floor(); i = low.long() + reach[0]
-        planes = torch.lerp(cells[i], cells[i+1], (at-low)[:, None, None])
-        where = torch.stack(torch.broadcast_tensors(x/(length*stretch[2]*reach[2]), y/(length*stretch[1]*reach[1])), -1)
-        return F.grid_sample(planes[:, None], where.expand(len(planes), -1, -1, -1), mode="bilinear", padding_mode="reflection", align_corners=True)[:, 0]*1.75
+    "A body whose frames are planes: as many as are asked for."
+    def layers_a_slice(self, most:int, field:tuple)->int: return most
 
 def probe_body(person:dict, side:str, severities:dict, size:tuple,
                field:tuple,         # (depth, width) of the picture in mm
