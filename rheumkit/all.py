@@ -6,10 +6,10 @@
 __all__ = ['plt', 'Lazy', 'accuracy', 'auc', 'batch_effect', 'check', 'checker_shadow', 'classification', 'Cohort', 'CohortError',
            'convolve', 'detection', 'dice', 'DicomError', 'Estimate', 'explore', 'fit', 'gradcam', 'hover', 'interval',
            'kernels', 'leakage', 'learner', 'Maps', 'mean_absolute_error', 'NotYet', 'np', 'one_pixel', 'overlay',
-           'overview', 'pd', 'picture', 'predict', 'predictions', 'quadratic_kappa', 'quiz', 'read_dicom',
-           'read_series', 'Reader', 'receptive_field', 'recipes', 'regression', 'results', 'Scanner', 'segment',
-           'sensitivity', 'settings', 'show_images', 'simulate', 'small_network', 'small_unet', 'specificity', 'study',
-           'sweep', 'to_uint8', 'todo', 'torch', 'window', 'write_dicom']
+           'overview', 'paint_kernel', 'pd', 'picture', 'predict', 'predictions', 'progress', 'quadratic_kappa', 'quiz',
+           'read_dicom', 'read_series', 'Reader', 'receptive_field', 'recipes', 'regression', 'results', 'Scanner',
+           'scroll', 'segment', 'sensitivity', 'settings', 'show_images', 'simulate', 'small_network', 'small_unet',
+           'specificity', 'study', 'sweep', 'to_uint8', 'todo', 'torch', 'window', 'write_dicom']
 
 # %% ../nbs/all.ipynb #all-002
 import importlib
@@ -36,6 +36,8 @@ from .core.settings import settings
 from .core.figures import overlay, picture, show_images, to_uint8
 from .core.lesson import NotYet, check, predict, quiz, todo
 from .core.explorers import explore
+from .core.progress import progress
+from .core.viewers import paint_kernel, scroll
 from .core.sweeps import results, sweep
 from .images.pixels import checker_shadow, window
 from .images.dicom import DicomError, read_dicom, read_series, write_dicom
@@ -54,7 +56,7 @@ from .pitfalls import batch_effect, leakage, study
 # %% ../nbs/all.ipynb #all-008
 _all_ = ["accuracy", "auc", "batch_effect", "check", "checker_shadow", "classification", "Cohort", "CohortError", "convolve", "detection", "dice",
          "DicomError", "Estimate", "explore", "fit", "gradcam", "hover", "interval", "kernels", "leakage", "learner", "Maps", "mean_absolute_error",
-         "NotYet", "np", "one_pixel", "overlay", "overview", "pd", "picture", "plt", "predict", "predictions", "quadratic_kappa", "quiz",
-         "read_dicom", "read_series", "Reader", "receptive_field", "recipes", "regression", "results", "Scanner", "segment", "sensitivity",
+         "NotYet", "np", "one_pixel", "overlay", "overview", "paint_kernel", "pd", "picture", "plt", "predict", "predictions", "progress", "quadratic_kappa", "quiz",
+         "read_dicom", "read_series", "Reader", "receptive_field", "recipes", "regression", "results", "Scanner", "scroll", "segment", "sensitivity",
          "settings", "show_images", "simulate", "small_network", "small_unet", "specificity", "study", "sweep", "to_uint8", "todo", "torch", "window",
          "write_dicom"]

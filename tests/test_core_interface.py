@@ -71,16 +71,41 @@ def test_pictures_close_their_figures():
 def knob_draw(size=3, kind="a", on=False): return np.full((size, size), {"a": 0, "b": 200}[kind] + on, np.uint8)
 
 
+def asked(live, *positions):
+    "What an explorer sends to the page when it asks for a picture."
+    sent = []
+    live.send = lambda content, buffers=None: sent.append((content, buffers))
+    live._handle_custom_msg({"draw": list(positions), "key": "k"}, [])
+    return sent[-1]
+
+
 def test_explorer_moves_its_picture_with_every_knob(monkeypatch):
     monkeypatch.setattr(kit.settings, "static", False)
     live = explorers.explore(knob_draw, alt="a grey square", size=(3, 9, 1), kind=["a", "b"], on=False)
-    *controls, shown, said = live.children
-    seen = {shown.value}
-    for control, value in zip(controls, (5, "b", True)):
-        control.value = value
-        assert shown.value not in seen, f"{control.description} does not move the picture"
-        seen.add(shown.value)
-    assert "size = 5" in said.value and "a grey square" in said.value
+    seen = {live.first}
+    for k, knob in enumerate(live.knobs):
+        positions = [0, 0, 0]
+        positions[k] = 1
+        content, (png,) = asked(live, *positions)
+        assert content == {"key": "k"} and png not in seen, f"{knob['label']} does not move the picture"
+        seen.add(png)
+    live.positions = [2, 1, 0]
+    assert live.setting() == "size = 5, kind = b, on = False"
+
+
+def test_explorer_tells_of_a_picture_that_cannot_be_drawn(monkeypatch):
+    monkeypatch.setattr(kit.settings, "static", False)
+    def draw(size): return np.zeros((3, 3)) + 1//(9 - size)
+    live = explorers.explore(draw, alt="a grey square", size=(3, 9, 1))
+    content, buffers = asked(live, 6)
+    assert "ZeroDivisionError" in content["error"] and not buffers
+
+
+@given(low=st.floats(-50, 50), steps=st.integers(1, 400), step=st.floats(.001, 10))
+def test_a_slider_stands_where_it_was_told(low, steps, step):
+    values = explorers.knob_values((low, low + steps*step, step))
+    assert len(values) == steps + 1 and values == sorted(values) and values[0] == pytest.approx(low, abs=1e-9) and values[-1] == pytest.approx(low + steps*step, abs=1e-9)
+    assert explorers.knob_place((low, low + steps*step, step, values[steps//2])) == steps//2
 
 
 def test_explorer_twin_has_a_picture_for_each_value_and_text_for_each_picture(monkeypatch):
@@ -102,12 +127,9 @@ def test_quiz_explains_every_answer_in_both_forms(monkeypatch):
     page = lesson.quiz([question])._repr_html_()
     assert page.count("<details>") == 3 and page.count("<b>Right.</b>") == 1 and "&lt;down&gt;" in page
     monkeypatch.setattr(kit.settings, "static", False)
-    _, choice, said = lesson.quiz([question]).children
-    marks = []
-    for answer in range(3):
-        choice.value = answer
-        marks.append("Right" in said.value)
-    assert sum(marks) == 1
+    (shown,) = lesson.quiz([question]).questions
+    assert sorted(shown["answers"]) == sorted(question["answers"]) and [shown["answers"][k] for k, mark in enumerate(shown["marks"]) if "Right" in mark] == ["Down"]
+    assert all(question["answers"][a] == why for a, why in zip(shown["answers"], shown["whys"]))
 
 
 @given(st.integers(3, 6), st.text(min_size=1))
@@ -152,3 +174,29 @@ def test_marks_are_seen_on_black_and_on_white(grey):
     assert bare.shape == marked.shape
     corners = (slice(marked.shape[0]*3//4, None), slice(0, marked.shape[1]//2)), (slice(marked.shape[0]*3//4, None), slice(marked.shape[1]//2, None))
     for corner in corners: assert np.ptp(marked[corner][4:-9, 9:-9]) > 130, "a mark is not to be told from the image"
+
+
+def test_progress_is_kept_between_visits_and_taken_back(tmp_path, monkeypatch):
+    from rheumkit.core import progress
+    (tmp_path/".rheumkit").mkdir(), (tmp_path/"3_learning").mkdir()
+    (tmp_path/".rheumkit"/"placed.json").write_text("{}")
+    (tmp_path/"3_learning"/"a.ipynb").write_text('{"cells": [{"cell_type": "markdown", "source": "# A"}, {"cell_type": "code", "source": "quiz([])"}]}')
+    monkeypatch.chdir(tmp_path/"3_learning")
+    monkeypatch.setenv("JPY_SESSION_NAME", "3_learning/a.ipynb")
+    monkeypatch.setattr(kit.settings, "static", False)
+    live = lesson.quiz([question])
+    right = next(k for k, mark in enumerate(live.questions[0]["marks"]) if "Right" in mark)
+    live.given = [right]
+    assert progress.progress().rows() == [("3_learning/a.ipynb", "A", 0, 0, 1, 1)]
+    live.given = [(right + 1) % 3]
+    assert progress.progress().rows()[0][4] == 0
+    (tmp_path/".rheumkit"/"progress.json").write_text("{torn")
+    with pytest.raises(ValueError, match="progress.json is damaged"): progress.progress()
+
+
+def test_nothing_is_kept_outside_of_the_course(tmp_path, monkeypatch):
+    from rheumkit.core.progress import kept_in, remember
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path/"a.ipynb"))
+    remember("exercise", "one", True)
+    assert kept_in(tmp_path) is None and list(tmp_path.iterdir()) == []
