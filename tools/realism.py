@@ -141,7 +141,8 @@ def hands(real, out):
     film = read_dicom(real/"dicom"/"CR_HAND_PA_j2k_lossless.dcm")
     phantom = simulate("hand-radiograph", patients=3, seed=1, sides=("R",))
     hand = middle_of(film.display()[0], film.spacing, [n*mm for n, mm in zip(phantom.pixels[0].shape[1:], phantom.spacing)])
-    page(out, "Hand radiograph", [[tag(shrunk(hand, phantom.pixels[0].shape[1:]), "real"), *(tag(phantom.pixels[i][0], "simulated") for i in range(3))]], {"real hands at hand": 1})
+    rows = [[tag(shrunk(hand, phantom.pixels[0].shape[1:]), "real"), *(tag(phantom.pixels[i][0], "simulated") for i in range(3))]]
+    page(out, "Hand radiograph", rows, {"real hands at hand": 1})
     return [row("hand radiograph", "real images to compare with", 1)]
 
 
@@ -213,7 +214,8 @@ def spine_slices(patients, seed=100, aside=38.):
     def anywhere(person, side, visit, rng):
         found, own = usual.disease(person, side, visit, rng), np.random.default_rng([person["seed"], visit])
         x, y, _ = found["pose"]["shift"]
-        return {**found, "pose": {**found["pose"], "x": float(own.normal(0, 5)), "y": float(own.normal(0, 6)), "shift": (x, y, float(own.uniform(-aside, aside)))}}
+        turned = {"x": float(own.normal(0, 5)), "y": float(own.normal(0, 6))}
+        return {**found, "pose": {**found["pose"], **turned, "shift": (x, y, float(own.uniform(-aside, aside)))}}
     phantom = simulate(replace(usual, name="spine-mri slices", disease=anywhere, size=(128, 128)), patients=patients, seed=seed)
     discs = ("T12L1", "L12", "L23", "L34", "L45", "L5S1", "upper discs")
     part = torch.tensor([0, *(2 if n in discs else 1 if n[0] in "LT" or n == "upper" else 0 for n in usual.structures)], dtype=torch.uint8)
