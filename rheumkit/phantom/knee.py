@@ -76,7 +76,7 @@ def healthy_knee(normal_mm=(4.6, 5.7))->dict:  # Width of the medial and lateral
 
 def knee_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severities from 0 (none) to 1 (the worst seen) of one knee at one visit, and how the knee stood in the beam (degrees, mm)."
-    stage, pace = .55*person["burden"] + rng.normal(0, .65), float(np.exp(rng.normal(-1.6, .7)))       # now, and how much worse from visit to visit
+    stage, pace = .55*person["burden"] + rng.normal(0, .65), float(np.exp(rng.normal(-1.6+.45*person["burden"], .55)))   # now, and how much worse from visit to visit: faster where the burden is heavy
     stage += visit*pace
     lead, other = ("lateral", "medial") if person["alignment"] + rng.normal(0, 1.2) > 1.6 else ("medial", "lateral")
     spread = rng.normal(0, .3, 12)
@@ -460,7 +460,7 @@ def knee_image(scene:KneeScene, scanner:RadiographScanner, rng=None)->Tensor:
     def fine(a): return (_between(a) if every > 1 else a)[:scene.size[0], :scene.size[1]]
     density = expose(now, {tissue: fine(path) for tissue, path in base.items()}, scanner, step, rng)
     background = fine(expose(base, base, scanner, every*step))
-    return scene.seen(develop(density, background, scanner, step))[None]
+    return develop(scene.seen(density), scene.seen(background), scanner, step)[None]   # mirrored before, so that letters are not
 
 def exposed(scanner:RadiographScanner, rng:np.random.Generator)->RadiographScanner:
     "No two exposures are alike: dose, window and processing vary from one to the next."

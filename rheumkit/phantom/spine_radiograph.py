@@ -320,8 +320,8 @@ scales = {r: {"msasss": (0, 72, 2.4), f"msasss_{r}": (0, 36, 1.4), **{"msasss_" 
 
 film_scanners = {"lumbar": {s.name: s for s in (
         RadiographScanner("Lateral DR", "Harbour", kev=58., photons=3.0e6, blur_mm=.35, scatter=.0012, low=0., high=1.9, gamma=1., sharpen=.9, sharpen_mm=1.3, equalise=.55, equalise_mm=30.),
-        RadiographScanner("Cassette CR", "Hillside", kev=54., photons=1.6e6, blur_mm=.6, scatter=.0022, low=0., high=2.2, gamma=.85, sharpen=.35, sharpen_mm=1.5, equalise=.25, equalise_mm=40.),
-        RadiographScanner("Vivid DR", "Valley", kev=60., photons=5.0e6, blur_mm=.3, scatter=.0012, low=0., high=1.7, gamma=1.1, sharpen=1.5, sharpen_mm=1.5, equalise=.8, equalise_mm=22.))},
+        RadiographScanner("Cassette CR", "Hillside", kev=54., photons=1.6e6, blur_mm=.6, scatter=.0022, low=0., high=2.2, gamma=.85, sharpen=.35, sharpen_mm=1.5, equalise=.25, equalise_mm=40., collimation_mm=6., marker="L"),
+        RadiographScanner("Vivid DR", "Valley", kev=60., photons=5.0e6, blur_mm=.3, scatter=.0012, low=0., high=1.7, gamma=1.1, sharpen=1.5, sharpen_mm=1.5, equalise=.8, equalise_mm=22., text="VALLEY 3"))},
     "cervical": {s.name: s for s in (
         RadiographScanner("Lateral DR", "Harbour", kev=50., photons=6.0e5, blur_mm=.3, scatter=.03, low=0., high=2.1, gamma=1., sharpen=.8, sharpen_mm=1.2, equalise=.45, equalise_mm=24.),
         RadiographScanner("Cassette CR", "Hillside", kev=46., photons=3.0e5, blur_mm=.5, scatter=.05, low=0., high=2.6, gamma=.9, sharpen=.3, sharpen_mm=1.5, equalise=.15, equalise_mm=30.),
