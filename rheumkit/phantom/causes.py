@@ -31,6 +31,7 @@ class Variable:
     unit:str = ""
     middle:float|None = None # Where its own push on others is 0; None: its level (number, positive, time) or 0 (all others)
     step:float = 1.          # Its own push on others is for this much of it (positive and time: of its natural logarithm)
+    linear:bool = False      # positive, time: its own push on others is for each step of the value, not of its logarithm
     only:dict = field(default_factory=dict)     # {earlier variable: value, tuple of values, or number it must exceed}: whom it applies to
     otherwise:object = 0.    # What all others have; it pushes nothing
     hidden:bool = False      # No column of the table: nobody measures it
@@ -43,7 +44,7 @@ class Variable:
 
     def coded(self, value)->float:
         "How many steps from the middle: what a number's push is multiplied with."
-        logs = self.form in ("positive", "time")
+        logs = self.form in ("positive", "time") and not self.linear
         middle = self.middle if self.middle is not None else self.level if self.form in ("number", "positive", "time") else 0.
         return float((math.log(max(value, 1e-9)/middle) if logs else value-middle)/self.step)
 
@@ -88,10 +89,11 @@ def strength_of(effect)->float|str:
     return max((strength_of(e) for e in effect.values()), key=abs)
 
 def scaled(effect, strength:float):
-    "The effect made as strong as asked for: its largest push is `strength`, the others keep their proportion."
+    "The effect made as strong as asked for: its largest push is `strength`, the others keep their proportion; where all were 0, all are `strength`."
     if not isinstance(effect, dict): return strength
     whole = strength_of(effect)
-    return {k: scaled(e, strength_of(e)*strength/whole) for k, e in effect.items()}
+    if strength == whole: return effect
+    return {k: scaled(e, strength_of(e)*strength/whole if whole else strength) for k, e in effect.items()}
 
 @dataclass(frozen=True)
 class Graph:
@@ -210,8 +212,8 @@ def table(self:Graph, causes:dict|None=None)->pd.DataFrame:  # One row an arrow
         if isinstance(strength, str): does, per = strength, ""
         else:
             does = forms[v.form].format(w=strength, e=math.exp(strength), unit=f" {v.unit}" if v.unit else "") if strength else "nothing"
-            per = _text(tuple(k for k, e in v.parents[cause].items() if e) or "any") if p.form == "category" and isinstance(v.parents[cause], dict) else "if yes" if p.form in ("yes/no", "category") else f"{p.step:.2g} {p.unit}".strip()
-            if p.form in ("positive", "time"): per = f"factor of {math.exp(p.step):.2g}"
+            per = max(v.parents[cause], key=lambda k: abs(strength_of(v.parents[cause][k]))) if p.form == "category" and isinstance(v.parents[cause], dict) else "if yes" if p.form in ("yes/no", "category") else f"{p.step:.2g} {p.unit}".strip()
+            if p.form in ("positive", "time") and not p.linear: per = f"factor of {math.exp(p.step):.2g}"
         rows.append({"cause": cause, "effect": effect, "strength": strength if not isinstance(strength, str) else None, "what it does": does, "for": per})
     rows += [{"cause": c, "effect": "centre", "strength": strength_of(w), "what it does": "odds of the university × " + f"{math.exp(strength_of(w)):.2g}", "for": ""} for c, w in sent.items()]
     return pd.DataFrame([r for r in rows if r["effect"] not in do])
@@ -220,10 +222,10 @@ def table(self:Graph, causes:dict|None=None)->pd.DataFrame:  # One row an arrow
 def alt(self:Graph, causes:dict|None=None)->str:
     "The diagram in words, for somebody who cannot see it."
     t = self.table(causes)
-    told = "; ".join(f"{r.cause} to {r.effect} ({r['what it does']}{' for ' + r['for'] if r['for'] and r.strength else ''})" for _, r in t.iterrows())
+    told = "; ".join(f"{r.cause} to {r.effect} ({r['what it does']}{' for ' + r['for'] if r['for'] and r.strength else ''})".replace("for if", "if") for _, r in t.iterrows())
     hidden = ", ".join(v.name for v in self.variables if v.hidden) or "none"
     given = "".join(f" Everybody is given {v!r} as {k}." for k, v in self.changed(causes)[1].items())
-    seen = "".join(f" {what} follow{'s' if what[-1] != 's' else ''} {' and '.join(of)}." for what, of in self.seen.items())
+    seen = "".join(f" Computed from them: {what} (from {', '.join(of)})." for what, of in self.seen.items())
     return f"Causal graph, {self.name}. Arrows: {told}. Hidden: {hidden}.{given}{seen}"
 
 # %% ../../nbs/2_phantom/13_causes.ipynb #13-causes-015
@@ -267,15 +269,17 @@ def diagram(self:Graph,
         others = sorted((e[0] for e in edges if e[1] == b), key=lambda s: at[max((k for k in at if isinstance(k, tuple) and k[:2] == (s, b)), key=lambda k: k[2], default=s)][1])
         spread = (others.index(a) - (len(others)-1)/2)*min(.12, .36/len(others))
         _arrow(ax, path, spread, strength, changed, labels)
-    for v in self.variables: _box(ax, at[v.name], v.name.replace("_", " ") + (f"\n= {do[v.name]}" if v.name in do else ""), "--" if v.hidden else "-", "#fde3c8" if v.name in do else "white" if v.hidden else "#e6eff8")
+    for v in self.variables: _box(ax, at[v.name], _spoken(v.name) + (f"\n= {do[v.name]}" if v.name in do else ""), "--" if v.hidden else "-", "#fde3c8" if v.name in do else "white" if v.hidden else "#e6eff8")
     for what in extra: _box(ax, at[what], what, ":" if what != "centre" else "-", "#eeeeee" if what != "centre" else "#fde3c8")
     ax.set_xlim(-1, 2.3*(columns-1)+1); ax.set_ylim(-max(rows)*.66-.45, -min(rows)*.66+.45); ax.axis("off")
     return fig
 
+def _spoken(name): return name.replace("_0_10", " 0–10").replace("mg_l", "mg/l").replace("u_l", "U/l").replace("_", " ")
+
 def _box(ax, at, text, line, colour):
     from textwrap import fill
     first, _, rest = text.partition("\n")
-    ax.text(*at, fill(first, 18) + (f"\n{rest}" if rest else ""), ha="center", va="center", fontsize=9, zorder=4, linespacing=.95)
+    ax.text(*at, fill(first, 17) + (f"\n{rest}" if rest else ""), ha="center", va="center", fontsize=9, zorder=4, linespacing=.95)
     from matplotlib.patches import FancyBboxPatch
     ax.add_patch(FancyBboxPatch((at[0]-.76, at[1]-.22), 1.52, .44, boxstyle="round,pad=0.02,rounding_size=.08", facecolor=colour, edgecolor="#334", linestyle=line, linewidth=1.1, zorder=3))
 
@@ -302,7 +306,7 @@ osteoarthritis = Graph("osteoarthritis of the knee", (
     Variable("burden", "number", -.12, {"sex": {"F": .24}, "age": .05, "body_mass_index": .3}, noise=.9, middle=0., hidden=True),
     Variable("pain_0_10", "number", 2.5, {"burden": 1.6}, noise=1.7, low=0, high=10, digits=0),
     Variable("treatment", "category", {"none": .65, "joint distraction": .35}, {"age": 0., "pain_0_10": 0.}, only={"burden": .5}, otherwise="none"),
-    Variable("replacement_years", "time", 45.5, {"burden": .95, "pain_0_10": .22, "treatment": {"joint distraction": -.7}}, unit="years", hidden=True),
+    Variable("replacement_years", "time", 41., {"burden": .95, "pain_0_10": .22, "treatment": {"joint distraction": -.7}}, unit="years", hidden=True),
     Variable("knee_replacement_9_years", "rule", lambda got: got["replacement_years"] < 9, {"replacement_years": "within 9 years"}),
     Variable("knee_replacement_or_censoring_years", "rule", lambda got: min(got["replacement_years"], 9.), {"replacement_years": "at most 9 years"}, digits=1)),
     seen={"lesions in the image": ("burden",)})

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['finger_lesions', 'finger_structures', 'hand_field', 'foot_field', 'hand_region', 'foot_region', 'gadolinium',
-           'finger_diagnoses', 'finger_scanners', 'hand_mri', 'foot_mri', 'hand_mri_arthralgia', 'Region', 'Ray',
-           'person_rays', 'capsule', 'periarticular', 'tendon', 'bone', 'finger_build', 'foot_build', 'ContrastScanner',
-           'finger_person', 'arthralgia_person', 'finger_disease', 'foot_finger_disease', 'finger_scores']
+           'finger_causes', 'arthralgia_causes', 'finger_diagnoses', 'finger_scanners', 'hand_mri', 'foot_mri',
+           'hand_mri_arthralgia', 'Region', 'Ray', 'person_rays', 'capsule', 'periarticular', 'tendon', 'bone',
+           'finger_build', 'foot_build', 'ContrastScanner', 'finger_person', 'arthralgia_person', 'finger_disease',
+           'foot_finger_disease', 'finger_scores']
 
 # %% ../../nbs/2_phantom/29_finger_mri.ipynb #29-finger-mri-003
 import math, pickle, zlib
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .body import Body, layered_recipe, mri_image, spread
+from .causes import Graph, Variable
 from .foot import foot_flesh, foot_person, foot_pose, foot_skeleton
 from .hand import flesh, hand_person, skeleton, slab, usual_pose
 from .mri import MRIScanner, Sequence, Tissue
@@ -282,32 +284,61 @@ class ContrastScanner(MRIScanner):
             mixed = torch.hypot(mixed + noise[0], noise[1])
         return mixed[None]
 
+# %% ../../nbs/2_phantom/29_finger_mri.ipynb #29-finger-mri-causes
+finger_causes = Graph("three kinds of arthritis of the hands", (
+    Variable("sex", "category", {"M": .36, "F": .64}),
+    Variable("age", "number", 54.5, noise=12.9, low=20, high=86, digits=1, unit="years", step=13),
+    Variable("body_mass_index", "number", 27.1, noise=4.6, digits=1, unit="kg/m²", step=4.6),
+    Variable("diagnosis", "category", {"seropositive rheumatoid arthritis": .36, "seronegative rheumatoid arthritis": .21, "psoriatic arthritis": .43},
+             {"sex": {"F": {"psoriatic arthritis": -1.02}}, "age": {"seronegative rheumatoid arthritis": .36, "psoriatic arthritis": -.72}, "body_mass_index": {"psoriatic arthritis": .45}}),
+    Variable("activity", "share", .53, noise=1.1, hidden=True),
+    Variable("disease_years", "positive", 2.5, noise=.85, digits=1, unit="years"),
+    Variable("acpa", "yes/no", .88, {"diagnosis": {"seronegative rheumatoid arthritis": -9., "psoriatic arthritis": -5.5}}),
+    Variable("rheumatoid_factor", "yes/no", .85, {"diagnosis": {"seronegative rheumatoid arthritis": -9., "psoriatic arthritis": -4.7}}),
+    Variable("psoriasis", "yes/no", .03, {"diagnosis": {"psoriatic arthritis": 4.86}}),
+    Variable("crp_mg_l", "positive", 2.46, {"activity": 2., "diagnosis": {"psoriatic arthritis": -.35}}, noise=.6, digits=1, unit="mg/l"),
+    Variable("swollen_joints", "count", 2., {"activity": 1.9, "diagnosis": {"psoriatic arthritis": -.42}}),
+    Variable("pain_0_10", "number", 2., {"activity": 5.}, noise=1.5, low=0, high=10, digits=0)),
+    seen={"lesions in the image": ("activity", "diagnosis", "disease_years")})
+
+arthralgia_causes = Graph("from joint pain to rheumatoid arthritis", (
+    Variable("sex", "category", {"M": .24, "F": .76}),
+    Variable("age", "number", 44, noise=12.5, low=18, high=80, digits=1, unit="years", step=12.5),
+    Variable("diagnosis", "rule", lambda got: "arthralgia"),
+    Variable("latent", hidden=True),
+    Variable("acpa", "yes/no", .109, {"latent": 1.1}),
+    Variable("activity", "share", .052, {"latent": 1.25, "acpa": .4}, noise=.8, middle=.13, hidden=True),
+    Variable("inflamed_on_mri", "yes/no", .5, {"activity": 60.}, hidden=True),
+    Variable("months_to_arthritis", "time", 950, {"acpa": 1.75, "inflamed_on_mri": 1.9, "activity": 1.2}, noise=1.61, unit="months", hidden=True),
+    Variable("followed_months", "number", 23.5, noise=2.5, low=6, high=24, unit="months", hidden=True),
+    Variable("rheumatoid_factor", "yes/no", .12, {"acpa": 3.09}),
+    Variable("crp_mg_l", "positive", 3., {"activity": 1.5}, noise=.7, digits=1, unit="mg/l"),
+    Variable("tender_joints", "count", 4.5, {"activity": .85}),
+    Variable("symptom_weeks", "positive", 14.7, noise=.64, digits=0, unit="weeks"),
+    Variable("develops_ra", "rule", lambda got: got["months_to_arthritis"] < got["followed_months"], {"months_to_arthritis": "while followed", "followed_months": "while followed"}),
+    Variable("months", "rule", lambda got: max(min(got["months_to_arthritis"], got["followed_months"]), .1), {"months_to_arthritis": "the earlier", "followed_months": "the earlier"}, digits=1)),
+    seen={"lesions in the image": ("activity", "acpa")})
+
 # %% ../../nbs/2_phantom/29_finger_mri.ipynb #29-finger-mri-013
-finger_diagnoses = {"seropositive rheumatoid arthritis": .42, "seronegative rheumatoid arthritis": .26, "psoriatic arthritis": .32}
+finger_diagnoses = ("seropositive rheumatoid arthritis", "seronegative rheumatoid arthritis", "psoriatic arthritis")
 
 def _anatomy(person, rng): return {**person, "seed": person["grain"], "red": float(np.clip(.14 - .001*(person["age"]-50) + rng.normal(0, .03), .04, .3))}
 
-def finger_person(rng:np.random.Generator)->dict:
+def finger_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "A patient with arthritis of the hands; see `finger_diagnoses`."
-    p = _anatomy(hand_person(rng), rng); diagnosis = str(rng.choice(list(finger_diagnoses), p=list(finger_diagnoses.values()))); positive, negative, psa = (diagnosis == d for d in finger_diagnoses)
-    sex = "F" if rng.random() < (.72 if not psa else .48) else "M"; age = float(np.clip(rng.normal(48 if psa else 56 if positive else 60, 12), 20, 86)); a = float(rng.beta(2., 1.8))
+    got = finger_causes.draw(rng, causes); diagnosis, sex, a = got["diagnosis"], got["sex"], got["activity"]; positive, negative, psa = (diagnosis == d for d in finger_diagnoses)
+    p = _anatomy({**hand_person(rng), **finger_causes.record(got)}, rng)
     rays = np.exp(rng.normal(0, .35, 4))*(1.15, 1.1, .75, .85) if not psa else np.full(4, .22)
-    return {**p, "sex": sex, "age": age, "size": (.96 if sex == "F" else 1.05)*float(np.exp(rng.normal(0, .03))), "activity": a, "rays": rays, "psa": psa, "bone_share": 1.15 if positive else .5 if negative else .65,
-            "around": (.14, .28, .72)[list(finger_diagnoses).index(diagnosis)], "sheath_share": 1.15 if psa else .85 if negative else .7,
-            "weights": rng.lognormal(-.1, .4, 5), "response": float(np.clip(rng.normal(.25, .25), -.3, .9)),
-            "columns": {"diagnosis": diagnosis, "disease_years": float(np.round(rng.gamma(1.2, 3.), 1)), "acpa": bool(rng.random() < (.88 if positive else .0 if negative else .03)), "rheumatoid_factor": bool(rng.random() < (.85 if positive else 0. if negative else .05)),
-                        "psoriasis": bool(rng.random() < (.80 if psa else .03)), "crp_mg_l": float(np.round(np.exp(.9 + 2.*a - .35*psa + rng.normal(0, .6)), 1)), "body_mass_index": float(np.round(rng.normal(28.5 if psa else 26.5, 4.5), 1)),
-                        "swollen_joints": int(rng.poisson(1 + 9*a*(.6 if psa else 1))), "pain_0_10": int(np.clip(round(2 + 5*a + rng.normal(0, 1.5)), 0, 10))}}
+    return {**p, "size": (.96 if sex == "F" else 1.05)*float(np.exp(rng.normal(0, .03))), "activity": a, "rays": rays, "psa": psa, "bone_share": 1.15 if positive else .5 if negative else .65,
+            "around": (.14, .28, .72)[finger_diagnoses.index(diagnosis)], "sheath_share": 1.15 if psa else .85 if negative else .7,
+            "weights": rng.lognormal(-.1, .4, 5), "response": float(np.clip(rng.normal(.25, .25), -.3, .9))}
 
-def arthralgia_person(rng:np.random.Generator)->dict:
+def arthralgia_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "Somebody with joint pain and without arthritis, and what becomes of it."
-    p = _anatomy(foot_person(rng), rng); sex = "F" if rng.random() < .76 else "M"; age = float(np.clip(rng.normal(44, 12.5), 18, 80))
-    latent = rng.normal(); acpa = bool(rng.random() < 1/(1+math.exp(2.1 - 1.1*latent))); a = float(1/(1+math.exp(2.9 - 1.25*latent - .4*acpa - .8*rng.normal()))); seen = a > .13
-    hazard = .0012*math.exp(1.75*acpa + 1.9*seen + 1.2*(a-.2)); wait = float(rng.weibull(.62)/hazard); followed = float(np.clip(rng.normal(23.5, 2.5), 6, 24))
-    return {**p, "sex": sex, "age": age, "size": (.96 if sex == "F" else 1.05)*float(np.exp(rng.normal(0, .03))), "activity": .62*a, "rays": np.exp(rng.normal(0, .5, 4)), "toes": np.exp(rng.normal(0, .5, 5))*(.8, 1.1, 1.1, .9, 1.2),
-            "psa": False, "bone_share": .9 + .5*acpa, "around": .05, "sheath_share": 1.15, "weights": rng.lognormal(-.1, .4, 5), "response": -.25*(wait < 24),
-            "columns": {"diagnosis": "arthralgia", "acpa": acpa, "rheumatoid_factor": bool(rng.random() < (.75 if acpa else .12)), "crp_mg_l": float(np.round(np.exp(.9 + 1.5*a + rng.normal(0, .7)), 1)),
-                        "tender_joints": int(rng.poisson(4 + 4*a)), "symptom_weeks": float(np.round(rng.gamma(2, 9.))), "develops_ra": bool(wait < min(24., followed)), "months": float(np.round(max(min(wait, followed), .1), 1))}}
+    got = arthralgia_causes.draw(rng, causes); sex, acpa, a = got["sex"], got["acpa"], got["activity"]
+    p = _anatomy({**foot_person(rng), **arthralgia_causes.record(got)}, rng)
+    return {**p, "size": (.96 if sex == "F" else 1.05)*float(np.exp(rng.normal(0, .03))), "activity": .62*a, "rays": np.exp(rng.normal(0, .5, 4)), "toes": np.exp(rng.normal(0, .5, 5))*(.8, 1.1, 1.1, .9, 1.2),
+            "psa": False, "bone_share": .9 + .5*acpa, "around": .05, "sheath_share": 1.15, "weights": rng.lognormal(-.1, .4, 5), "response": -.25*(got["months_to_arthritis"] < 24)}
 
 def finger_disease(person:dict, side:str, visit:int, rng:np.random.Generator, region:Region=hand_region)->dict:
     "Severities of one hand or forefoot at one visit: share of the room (synovitis), of the assessed bone (oedema, erosion), mm (tenosynovitis), 0–1 (periarticular)."
@@ -362,8 +393,8 @@ def _scales(n): return {"ramris_synovitis": (0, 3*n, 1.), "ramris_tenosynovitis"
 _common = dict(reach=(4, 3), modality="MR", view="CORONAL", size=(16, 96, 96), scanners=finger_scanners, structures=finger_structures, lesions=finger_lesions, scores=finger_scores)
 
 hand_mri = layered_recipe(finger_build, mri_image, hand_field, name="hand-mri", title="MRI of the knuckles, T1 after gadolinium and T2 with fat suppressed: rheumatoid (seropositive, seronegative) or psoriatic arthritis", body_part="HAND",
-                          person=finger_person, disease=finger_disease, scales=_scales(4), **_common)
+                          person=finger_person, causes=finger_causes, disease=finger_disease, scales=_scales(4), **_common)
 foot_mri = layered_recipe(foot_build, mri_image, foot_field, name="foot-mri", title="MRI of the metatarsophalangeal joints in suspect arthralgia: does rheumatoid arthritis develop?", body_part="FOOT", people="arthralgia",
-                          person=arthralgia_person, disease=foot_finger_disease, scales=_scales(5), **_common)
+                          person=arthralgia_person, causes=arthralgia_causes, disease=foot_finger_disease, scales=_scales(5), **_common)
 hand_mri_arthralgia = layered_recipe(finger_build, mri_image, hand_field, name="hand-mri-arthralgia", title="MRI of the knuckles in suspect arthralgia, of the people of foot-mri", body_part="HAND", people="arthralgia",
-                                     person=arthralgia_person, disease=finger_disease, scales=_scales(4), **_common)
+                                     person=arthralgia_person, causes=arthralgia_causes, disease=finger_disease, scales=_scales(4), **_common)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .hand import (Block, HandScene, Limb, _curve, _damage, _ring, _steps, advanced, ankylosis_score, destroyed_share, digit, erosion_score, hand_image, hand_person, hand_truth, joint_grade,
+from .hand import (Block, HandScene, Limb, _curve, _damage, _ring, _steps, advanced, ankylosis_score, destroyed_share, digit, erosion_score, hand_causes, hand_image, hand_person, hand_truth, joint_grade,
                                    lesion_names, narrowing_score, osteophyte_score, plate_gone, ratingen_score, round_sticks, skin_distance, slab, subluxation_score, tube_bridge)
 from .scanners import RadiographScanner
 from .shapes import Recipe
@@ -115,9 +115,9 @@ def foot_middle(bones):
 # %% ../../nbs/2_phantom/28_foot.ipynb #28-foot-011
 _often_foot = {"mtp1": .05, "mtp2": .35, "mtp3": .45, "mtp4": .35, "mtp5": .75, "ip1": -.05}
 
-def foot_person(rng:np.random.Generator)->dict:
+def foot_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "A person of `hand_person`, with feet."
-    person = hand_person(rng); own = np.random.default_rng([person["grain"], 28]); f = person["sex"] == "F"
+    person = hand_person(rng, causes); own = np.random.default_rng([person["grain"], 28]); f = person["sex"] == "F"
     return {**person, "bone": {b: float(np.exp(own.normal(0, .028))) for b in foot_bones}, "size": person["size"]*float(np.exp(own.normal(0, .012))),
             "wobble": {n: (0., *(float(a) for a in own.normal(0, .4, 2)), float(np.exp(own.normal(0, .03)))) for n in _tarsals},
             "valgus": float(np.clip(own.normal(9. if f else 3., 7.) + max(person["age"]-50, 0)*.15, -6, 34)), "soft": person["soft"]*float(np.exp(own.normal(0, .05))),
@@ -189,4 +189,4 @@ foot_radiograph = Recipe(name="foot-radiograph", people="hand-radiograph", title
     structures=foot_structures, lesions=lesion_names,
     scales={"svdh_erosion": (0, 60, 3.5), "svdh_narrowing": (0, 24, 1.3), "svdh_total": (0, 84, 4.5), "ratingen": (0, 25, 1.1), "subluxation": (0, 5, .45), **{f"erosion_{j}": (0, 10, 1.1) for j in foot_joints},
             **{f"narrowing_{j}": (0, 4, .45) for j in foot_joints}, **{f"ratingen_{j}": (0, 5, .4) for j in foot_ratingen_joints}, **{f"kellgren_lawrence_{j}": (0, 4, .45) for j in foot_worn_sites}},
-    person=foot_person, disease=foot_disease, scene=foot_scene, image=hand_image, truth=hand_truth, scores=foot_scores, spacing=lambda size: (foot_field_mm[0]/size[0], foot_field_mm[1]/size[1]))
+    person=foot_person, causes=hand_causes, disease=foot_disease, scene=foot_scene, image=hand_image, truth=hand_truth, scores=foot_scores, spacing=lambda size: (foot_field_mm[0]/size[0], foot_field_mm[1]/size[1]))

@@ -6,7 +6,7 @@
 __all__ = ['tubular_bones', 'joint_space_mm', 'usual_pose', 'luxation', 'joint_of', 'erosion_sites', 'narrowing_sites',
            'osteopenia_sites', 'osteoarthritis_sites', 'subluxation_sites', 'ankylosis_sites', 'bites_begin',
            'largest_bite', 'spurs_begin', 'largest_spur', 'structure_names', 'lesion_names', 'bone_in_marrow',
-           'field_mm', 'diagnoses', 'ratingen_sites', 'hand_scanners', 'hand', 'hand_radiograph', 'Tube',
+           'field_mm', 'hand_causes', 'ratingen_sites', 'hand_scanners', 'hand', 'hand_radiograph', 'Tube',
            'polygon_distance', 'Block', 'average_person', 'digit', 'skeleton', 'joint_centres', 'flesh', 'round_sticks',
            'Frame', 'bone_paths', 'bite_sizes', 'advanced', 'plate_gone', 'spur_sizes', 'tube_bridge', 'Limb',
            'HandScene', 'healthy_paths', 'with_lesions', 'slab', 'skin_distance', 'hand_path', 'lesion_changes',
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from .body import Truth
+from .causes import Graph, Variable
 from .shapes import Recipe, smooth_profile
 from .scanners import RadiographScanner
 from .radiograph import blurred, develop, expose, trabeculae
@@ -711,24 +712,31 @@ def _bitten(bone, bites, frame, grain):
     cortex_gone = torch.minimum((all_gone-marrow_gone).clamp_min(0), c) + walls*all_gone/whole.clamp_min(.1)
     return part, torch.stack((torch.minimum(cortex_gone, c), marrow_gone*share))
 
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-causes
+hand_causes = Graph("arthritis of the hands", (
+    Variable("sex", "category", {"M": .26, "F": .74}),
+    Variable("age", "number", 58, noise=12.8, low=22, high=88, digits=1, unit="years", step=12.8),
+    Variable("diagnosis", "category", {"healthy": .215, "rheumatoid arthritis": .65, "hand osteoarthritis": .135}, {"sex": {"F": {"hand osteoarthritis": .44}}, "age": {"hand osteoarthritis": .8}}),
+    Variable("disease_years", "positive", 5.6, {"age": "at most age less 18"}, noise=.88, low=.2, high=lambda got: got["age"]-18, digits=1, unit="years", only={"diagnosis": ("rheumatoid arthritis", "hand osteoarthritis")}),
+    Variable("activity", noise=1.25, level=-.95, only={"diagnosis": "rheumatoid arthritis"}, otherwise=-9., hidden=True),
+    Variable("wear", noise=.62, level=-1.9, parents={"diagnosis": {"hand osteoarthritis": 1.8}}, hidden=True),
+    Variable("acpa", "yes/no", .03, {"diagnosis": {"rheumatoid arthritis": 4.23}}),
+    Variable("crp_mg_l", "positive", 1.65, {"diagnosis": {"rheumatoid arthritis": 1.}, "activity": .5}, noise=.7, digits=1, unit="mg/l")),
+    seen={"erosion and narrowing in the image": ("activity", "disease_years"), "osteophytes in the image": ("wear", "age")})
+
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-027
 _often = {"mcp1": -.5, "mcp2": .55, "mcp3": .5, "mcp4": -.1, "mcp5": .15, "ip1": -.6, "pip2": .1, "pip3": .3, "pip4": .0, "pip5": -.2, "cmc1": -.7, "trapezium_trapezoid": -.4,
           "scaphoid": .2, "lunate": .25, "radius": .1, "ulna": .6,
           "cmc3": .0, "cmc4": -.1, "cmc5": -.3, "trapezium_scaphoid": -.1, "capitate_scaphoid_lunate": .4, "radiocarpal": .45}
 _every_site = tuple(_often)
 _wears = {"dip2": .5, "dip3": .35, "dip4": .0, "dip5": .25, "pip2": -.3, "pip3": -.2, "pip4": -.45, "pip5": -.5, "ip1": -.1, "cmc1": .3}
-diagnoses = {"healthy": .20, "rheumatoid arthritis": .58, "hand osteoarthritis": .22}  # and their shares
 
-def hand_person(rng:np.random.Generator)->dict:
+def hand_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "A person: demographics, the shape of the hands, and how the disease behaves in them; the same for both sides and all visits."
-    diagnosis = str(rng.choice(list(diagnoses), p=list(diagnoses.values()))); arthritis, worn = (diagnosis == d for d in list(diagnoses)[1:])
-    sex = "F" if rng.random() < (.80 if worn else .72) else "M"
-    age = float(np.clip(rng.normal(56, 13), 22, 88) if not worn else np.clip(rng.normal(65, 9), 42, 88)); years = float(np.clip(rng.gamma(1.3, 6.), .2, age-18))*(diagnosis != "healthy")
-    active, crp, acpa = float(rng.normal(-.95, 1.25)), rng.normal(), rng.random()
+    got = hand_causes.draw(rng, causes); sex, age = got["sex"], got["age"]
     old = max(age-50, 0)/30*(1.2 if sex == "F" else .6)
     names = ("trapezium", "trapezoid", "scaphoid", "lunate", "capitate", "hamate", "triquetrum", "pisiform")
-    return {"sex": sex, "age": age, "columns": {"diagnosis": diagnosis, "disease_years": years, "acpa": bool(acpa < (.68 if arthritis else .03)),
-                                                   "crp_mg_l": float(np.round(np.exp((1.5 + .5*(active+.95) if arthritis else .5) + .7*crp), 1))},
+    return {**hand_causes.record(got),
             "size": float((.955 if sex == "F" else 1.05)*np.exp(rng.normal(0, .035))), "width": float((.97 if sex == "F" else 1.03)*np.exp(rng.normal(0, .045))),
             "cortex": float(np.clip(rng.normal(1.05-.28*old, .10), .5, 1.3)), "density": float(np.clip(rng.normal(1.03-.18*old, .10), .55, 1.3)),
             "joint_space": float(np.clip((1. if sex == "F" else 1.12)*np.exp(rng.normal(-.05*old, .07)), .75,
@@ -739,9 +747,9 @@ def hand_person(rng:np.random.Generator)->dict:
             "order": {**{s: tuple(int(i) for i in rng.permutation(len(_spots[s]))) for s in erosion_sites},
                       **{f"spurs {s}": (*(2 + rng.permutation(2)).tolist(), *rng.permutation(2).tolist()) for s in osteoarthritis_sites}},
             "pose": rng.normal(size=20),
-            "activity": active if arthritis else -9., "burnt": float(rng.normal(0, .35)),
+            "activity": got["activity"], "burnt": float(rng.normal(0, .35)),
             "liable": {s: float(rng.normal(_often[s], .75)) for s in _every_site},
-            "wear": float(rng.normal(-.1, .7) if worn else rng.normal(-1.9, .6)), "wears": {s: float(rng.normal(_wears[s], .9)) for s in osteoarthritis_sites},
+            "wear": got["wear"], "wears": {s: float(rng.normal(_wears[s], .9)) for s in osteoarthritis_sites},
             "lax": float(rng.normal(0, .5)), "stiff": {s: bool(rng.random() < (.45 if s[:3] == "pip" else .12 if s[:3] == "mcp" else .7)) for s in ankylosis_sites}}
 
 def hand_pose(person:dict, draws:np.ndarray)->dict:  # 20 standard normal numbers
@@ -915,7 +923,7 @@ hand_radiograph = Recipe(name="hand-radiograph", title="Hand and wrist radiograp
                                  **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}, "ratingen": (0, 70, 2.), "osteophyte": (0, 30, 1.2), "ankylosis": (0, 10, .25), "subluxation": (0, 9, .4),
                                  **{f"ratingen_{s}": (0, 5, .4) for s in ratingen_sites}, **{f"osteophyte_{s}": (0, 3, .4) for s in osteoarthritis_sites},
                                  **{f"kellgren_lawrence_{s}": (0, 4, .45) for s in osteoarthritis_sites}},
-                         person=hand_person, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0],
+                         person=hand_person, causes=hand_causes, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0],
                                  field_mm[1]/size[1]))
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-061

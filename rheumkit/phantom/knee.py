@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['field_mm', 'sites', 'lesion_names', 'osteophyte_mm', 'spiking_mm', 'attrition_mm', 'narrowing_begins',
            'osteophyte_begins', 'knee_scanners', 'structure_names', 'knee_radiograph', 'average_knee', 'knee_person',
-           'knee_outcomes', 'healthy_knee', 'knee_disease', 'knee_scores', 'Knee', 'rays', 'bone_paths', 'grain',
-           'spongiosa', 'spongy_bone', 'flesh', 'KneeScene', 'knee_scene', 'knee_image', 'exposed', 'lesion_maps',
-           'knee_labels', 'KneeTruth', 'knee_truth', 'knee_spacing']
+           'healthy_knee', 'knee_disease', 'knee_scores', 'Knee', 'rays', 'bone_paths', 'grain', 'spongiosa',
+           'spongy_bone', 'flesh', 'KneeScene', 'knee_scene', 'knee_image', 'exposed', 'lesion_maps', 'knee_labels',
+           'KneeTruth', 'knee_truth', 'knee_spacing']
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-002
 import math
@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .body import Truth
+from .causes import osteoarthritis
 from .radiograph import develop, expose
 from .scanners import RadiographScanner
 from .shapes import Grid, Recipe, Solid, ellipsoid, round_cone, smooth_profile, union
@@ -42,26 +43,16 @@ def _stray(rng):
     dx, dy = length/2*math.cos(math.radians(along)), length/2*math.sin(math.radians(along))
     return bone, x-dx, y-dy, x+dx, y+dy, float(rng.gamma(2., .75)), rng.normal(0, 2.)
 
-def knee_person(rng:np.random.Generator)->dict:
+def knee_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "Anatomy and demographics of one person; lengths in mm, angles in degrees."
-    n = rng.normal
-    female = rng.random() < .58
-    age, bmi = float(np.clip(n(61, 9), 40, 85)), float(np.clip(n(28.5, 4.8), 18, 45))
-    who = {"sex": "F" if female else "M", "age": round(age), "columns": {"body_mass_index": round(bmi, 1)},
-            "burden": n(.05*(age-61)/9 + .3*(bmi-28.5)/4.8 + (.12 if female else -.12), .9), "size": (.965 if female else 1.08)*float(np.exp(n(0, .05))),
+    got = osteoarthritis.draw(rng, causes); n, female, bmi = rng.normal, got["sex"] == "F", got["body_mass_index"]
+    return {**osteoarthritis.record(got), "burden": got["burden"], "size": (.965 if female else 1.08)*float(np.exp(n(0, .05))),
             "condyle": n(0, 1.1), "notch": n(7.8, 1.), "roof": n(19.5, 2.5), "trochlea": n(12.4, 1.5), "spines": (n(8.2, 1.1), n(6.8, 1.1)), "slope": n(0, 1.), "flare": n(0, 1.2), "shaft": n(0, 1.6),
             "patella": (n(1, 4), n(-39, 7), n(21, 1.8), n(19.5, 1.8)), "fibula": (n(37, 2.5), n(17, 3.5)), "dish": n(2.4, .6), "cortex": float(np.exp(n(0, .15))), "density": float(np.exp(n(0, .18))),
             "body": float(np.exp(n(.01*(bmi-28.5), .04))), "fat": float(np.clip(3+.5*(bmi-18)+n(0, 1.5), 3, 18)), "condyles": n(.4, .25), "texture": float(.07*np.exp(n(0, .3))), "grain": int(rng.integers(2**20)), "alignment": n(-.3, 2.),
             "normal_mm": (max(3.4, n(4.4 if female else 4.9, .5)), max(3.8, n(5.4 if female else 6., .7))), "scar": float(np.clip(n(.15, .45), 0, 1.3)),
-            "sheets": (*((b, w+n(0, 1.5), h+n(0, 1.5), x+n(0, 1.5), y+n(0, 1.5), float(np.clip(n(m, 1.2), 0, 5)), c+n(0, 1.5)) for b, w, h, x, y, m, c in _sheets), *(_stray(rng) for _ in range(rng.integers(6, 15))))}
-    return who | {"columns": who["columns"] | knee_outcomes(who, rng), "regain": float(np.clip(n(.35, .15), 0, .7))}
-
-def knee_outcomes(who:dict, rng:np.random.Generator)->dict:
-    "What follows from the burden of disease: it hurts, pain and damage lead to a new joint, and the young with much damage may have the joint pulled apart for some weeks instead."
-    pain = float(np.clip(2.5 + 1.6*who["burden"] + rng.normal(0, 1.7), 0, 10))
-    years = float(rng.exponential(1/(.022*np.exp(.95*who["burden"] + .22*(pain-2.5)))))
-    distracted = who["burden"] > .5 and rng.random() < .35
-    return {"pain_0_10": round(pain), "knee_replacement_9_years": years < 9, "knee_replacement_or_censoring_years": round(min(years, 9.), 1), "treatment": "joint distraction" if distracted else "none"}
+            "sheets": (*((b, w+n(0, 1.5), h+n(0, 1.5), x+n(0, 1.5), y+n(0, 1.5), float(np.clip(n(m, 1.2), 0, 5)), c+n(0, 1.5)) for b, w, h, x, y, m, c in _sheets), *(_stray(rng) for _ in range(rng.integers(6, 15)))),
+            "regain": float(np.clip(n(.35, .15), 0, .7))}
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-006
 sites = ("femur_medial", "femur_lateral", "tibia_medial", "tibia_lateral")
@@ -530,4 +521,4 @@ def knee_spacing(size)->tuple: return field_mm/size[0], field_mm/size[1]  # mm b
 
 knee_radiograph = Recipe(name="knee-radiograph", title="Standing knee radiograph in osteoarthritis", modality="DX", body_part="KNEE", view="AP", size=(112, 112), scanners=knee_scanners,
     structures=structure_names, lesions=lesion_names, scales={"kellgren_lawrence": (0, 4, .55), "joint_space_narrowing_medial": (0, 3, .45), "joint_space_narrowing_lateral": (0, 3, .4), "osteophyte_grade": (0, 3, .5)},
-    person=knee_person, disease=knee_disease, scene=knee_scene, image=knee_image, truth=knee_truth, scores=knee_scores, spacing=knee_spacing)
+    person=knee_person, disease=knee_disease, scene=knee_scene, image=knee_image, truth=knee_truth, scores=knee_scores, spacing=knee_spacing, causes=osteoarthritis)

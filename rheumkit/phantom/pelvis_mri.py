@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['sij_quadrants', 'sij_sides', 'sij_lesions', 'sij_structures', 'sij_field', 'sij_scanners', 'sij_mri',
-           'hip_mri_lesions', 'hip_mri_structures', 'hip_mri_field', 'hip_mri', 'sij_build', 'spa_person',
-           'sij_disease', 'sij_scores', 'hip_build', 'hip_mri_person', 'hip_mri_disease', 'hip_mri_scores']
+           'hip_mri_lesions', 'hip_mri_structures', 'hip_mri_field', 'hip_mri_causes', 'hip_mri', 'sij_build',
+           'spa_person', 'sij_disease', 'sij_scores', 'hip_build', 'hip_mri_person', 'hip_mri_disease',
+           'hip_mri_scores']
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-002
 import math
@@ -15,8 +16,9 @@ import torch
 from torch import Tensor
 
 from .body import Body, grow, layered_recipe, mri_image, spread
+from .causes import Graph, Variable, spondyloarthritis
 from .mri import MRIScanner, Sequence
-from .pelvis import Hip, Sacroiliac, _demography, _at, _towards
+from .pelvis import Hip, Sacroiliac, _who, _at, _towards
 from .shapes import Solid, ellipsoid, loft, place, rotation, rough, round_cone, union
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-005
@@ -185,19 +187,11 @@ def _columns(body, h):
     return slice(int(there.min()), int(there.max())+1)
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-007
-def spa_person(rng:np.random.Generator)->dict:
+def spa_person(rng:np.random.Generator, causes:dict|None=None, graph:Graph=spondyloarthritis)->dict:  # causes: changed arrows of the graph
     "A person with back pain: axial spondyloarthritis or not, activity, years of disease, treatment, and the pelvis."
-    who = _demography(rng, .48, (38, 10))
-    axial = rng.random() < .58
-    activity = float(.05 + .95*rng.beta(1.15, 1.7)) if axial else float(.05*rng.beta(1, 2))
-    years = float(np.clip(rng.gamma(1.6, 4.), .3, who["age"]-16)) if axial else 0.
-    treatment = str(rng.choice(["biologic", "NSAID"])) if axial else "none"
-    response = float(np.clip(rng.normal({"biologic": .5, "NSAID": .12, "none": 0.}[treatment], .2), -.3, .95))
-    crp = np.exp(.5 + 2.4*activity + .012*(who["age"]-38) + rng.normal(0, .7)); pain = np.clip(3.4 + 3.4*activity + rng.normal(0, 1.7), 0, 10)
-    return {**who, "axial": bool(axial), "activity": activity, "years": years, "response": response, "red": float(np.clip(.40 - .004*(who["age"]-30) + (.06 if who["sex"] == "F" else 0) + rng.normal(0, .05), .12, .6)), "bowel": float(rng.uniform(.2, 1.)),
-            "quadrants": rng.gamma(.75, 1.35, 8).tolist(), "sides": rng.gamma(2.2, .46, 4).tolist(), "mechanical": float(rng.beta(1, 6)),
-            "columns": {"diagnosis": "axial spondyloarthritis" if axial else "other back pain", "hla_b27": bool(rng.random() < (.78 if axial else .12)), "treatment": treatment,
-                        "symptom_years": round(years if axial else float(rng.gamma(1.5, 3.)), 1), "crp_mg_l": round(float(crp), 1), "pain_0_10": round(float(pain), 1)}}
+    who = _who(graph, rng, causes); got = who["drawn"]; axial = got["diagnosis"] == "axial spondyloarthritis"
+    return {**who, "axial": axial, "activity": got["activity"], "years": got["symptom_years"] if axial else 0., "response": got["response"], "red": float(np.clip(.40 - .004*(who["age"]-30) + (.06 if who["sex"] == "F" else 0) + rng.normal(0, .05), .12, .6)), "bowel": float(rng.uniform(.2, 1.)),
+            "quadrants": rng.gamma(.75, 1.35, 8).tolist(), "sides": rng.gamma(2.2, .46, 4).tolist(), "mechanical": float(rng.beta(1, 6))}
 
 def _visit_pose(rng, visit):
     p = np.random.default_rng([int(rng.integers(2**31)), visit])
@@ -242,7 +236,7 @@ sij_scanners = {
     "practice 1.5 T": MRIScanner("practice 1.5 T", "practice", field=1.5, sequences=(Sequence("T1", tr=480, te=15), Sequence("STIR", tr=3200, te=60, ti=150)), noise=(.024, .017), acquired=(.68, .85), bias=.15, shift=1.2, gain=(.8, 1.5))}
 
 sij_mri = layered_recipe(sij_build, mri_image, sij_field, reach=(5, 3), name="sij-mri", title="MRI of both sacroiliac joints, semicoronal T1 and STIR: oedema (SPARCC), erosion, fat, sclerosis, enthesitis", modality="MR", body_part="PELVIS", view="SEMICORONAL",
-    size=(12, 104, 104), scanners=sij_scanners, structures=sij_structures, lesions=sij_lesions, person=spa_person, disease=sij_disease, scores=sij_scores, sides=("B",),
+    size=(12, 104, 104), scanners=sij_scanners, structures=sij_structures, lesions=sij_lesions, person=spa_person, causes=spondyloarthritis, disease=sij_disease, scores=sij_scores, sides=("B",),
     scales={"sparcc_oedema": (0, 72, 5.), "fat_lesion": (0, 40, 5.), "erosion": (0, 40, 6.), "sclerosis": (0, 6, .6), "enthesitis": (0, 6, .6), "bone_marrow_oedema": (0, 1, .4)})
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-020
@@ -330,13 +324,17 @@ def hip_build(person:dict, side:str, severities:dict, size:tuple)->Body:
         body.add(everywhere, (.30+.35*f)*near*(1-soft(P))*(1-.55*soft(D)+.25*room["femoral"]).clamp(0, 1)*(1+.35*fine).clamp(.2, 1.5), "oedema")
     return body
 
+# %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-causes-2
+hip_mri_causes = spondyloarthritis.but("axial spondyloarthritis with its hips",
+    Variable("hips_inflamed", "yes/no", .56, {"age": -.49, "symptom_years": .3}, only={"diagnosis": "axial spondyloarthritis"}, otherwise=False, hidden=True),
+    Variable("hips", "share", .6, noise=1.05, only={"hips_inflamed": True}, hidden=True),
+    seen={"lesions in the image": ("activity", "response", "hips")})
+
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-022
-def hip_mri_person(rng:np.random.Generator)->dict:
+def hip_mri_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "A person as for `sij-mri`, with or without inflamed hips."
-    who = spa_person(rng)
-    onset = who["age"]-who["years"]
-    prone = who["axial"] and rng.random() < np.clip(.75-.012*(onset-16), .3, .8)
-    return {**who, "prone": float(rng.beta(2.2, 1.6)) if prone else 0., "muscle": float(np.clip(rng.normal(1., .05), .85, 1.12))}
+    who = spa_person(rng, causes, hip_mri_causes)
+    return {**who, "prone": float(who["drawn"]["hips"]), "muscle": float(np.clip(rng.normal(1., .05), .85, 1.12))}
 
 def hip_mri_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severities 0 to 1 of one hip: oedema of the femoral and acetabular side, effusion, enthesitis at the greater trochanter."
@@ -358,5 +356,5 @@ def hip_mri_scores(severities:dict)->dict:
             "hip_oedema_grade": max(_thirds(f), _thirds(a)), "hip_oedema": int(f > 0 or a > 0), "oedema_ml": round(rooms[0]*f + rooms[1]*a, 1)}
 
 hip_mri = layered_recipe(hip_build, mri_image, hip_mri_field, reach=(5, 3), name="hip-mri", title="MRI of one hip, coronal T1 and STIR: bone marrow oedema, effusion, enthesitis", modality="MR", body_part="HIP", view="CORONAL",
-    size=(14, 96, 96), scanners=sij_scanners, structures=hip_mri_structures, lesions=hip_mri_lesions, person=hip_mri_person, disease=hip_mri_disease, scores=hip_mri_scores,
+    size=(14, 96, 96), scanners=sij_scanners, structures=hip_mri_structures, lesions=hip_mri_lesions, person=hip_mri_person, causes=hip_mri_causes, disease=hip_mri_disease, scores=hip_mri_scores,
     scales={"oedema_femoral": (0, 3, .35), "oedema_acetabular": (0, 3, .4), "effusion": (0, 3, .4), "trochanteric_enthesitis": (0, 3, .45), "hip_oedema_grade": (0, 3, .35), "hip_oedema": (0, 1, .33), "oedema_ml": (0, 110, 7.)})

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from .body import Truth, faded, spread
+from .causes import rheumatoid
 from .mri import Layer, MRIScanner, Sequence, blurred, label_map, lesion_amounts, point_spread
 from .shapes import Grid, Recipe, ellipsoid, loft, place, rotation, round_cone, rounded_box, union
 
@@ -487,25 +488,18 @@ def truth(scene:dict)->dict:
     return {key: v.squeeze(-3) for key, v in out.items()} if scene["single"] else out
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-040
-def person(rng:np.random.Generator)->dict:
+def person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "A person: age, sex, disease and its activity, and the anatomy that both wrists and all visits share."
-    sex = "F" if rng.random() < .68 else "M"
-    age = float(np.clip(rng.normal(54, 13), 20, 85).round(1))
-    diagnosis = str(rng.choice(["healthy", "arthralgia", "rheumatoid arthritis"], p=[.2, .25, .55]))
-    activity = {"healthy": .04*rng.beta(1, 3), "arthralgia": .35*rng.beta(1.2, 3), "rheumatoid arthritis": .12+.88*rng.beta(1.6, 1.9)}[diagnosis]
-    acpa = bool(rng.random() < {"healthy": .02, "arthralgia": .25, "rheumatoid arthritis": .68}[diagnosis])
-    treatment = str(rng.choice(["active", "placebo"])) if diagnosis != "healthy" else "none"
-    response = np.clip(rng.normal(.5 if treatment == "active" else .08, .25), -.4, .95)  # share of the inflammation that is gone after each visit
+    got = rheumatoid.draw(rng, causes); sex, age = got["sex"], got["age"]   # response: share of the inflammation that is gone after each visit
     shape = {"scale": float(np.clip(rng.normal(.955 if sex == "F" else 1.04, .035), .86, 1.12)), "places": rng.normal(0, .45, (len(bones), 3)), "sizes": rng.normal(.05, .3, len(bones)),
              "variance": float(np.clip(rng.normal(0, 1.1), -2.5, 2)), "joint_space": float(np.clip(rng.normal(1.7, .15), 1.3, 2.1)),
              "cortex": float(np.clip(rng.normal(1.1, .12), .8, 1.4)), "red marrow": float(np.clip(rng.normal(.10 - .001*(age-50), .03), .03, .25)),
 
              "skin": float(rng.uniform(1.2, 1.7)), "fat": float(np.clip(rng.normal(.6 if sex == "F" else 0, .8), -1., 3.)), "muscle": float(np.clip(rng.normal(1 - .002*(age-54), .05), .85, 1.12)),
              "tendons": float(np.clip(rng.normal(1, .06), .85, 1.15)), "vessels": rng.normal(0, 1, (len(_vessels), 2))}
-    return {"sex": sex, "age": age, "seed": int(rng.integers(2**31)), "shape": shape, "activity": float(activity), "response": float(response),
+    return {**rheumatoid.record(got), "seed": int(rng.integers(2**31)), "shape": shape, "activity": got["activity"], "response": got["response"],
             "weights": {"oedema": rng.lognormal(-.2, .6)*rng.gamma(.5, 1, len(bones)), "synovitis": rng.lognormal(-.1, .45)*rng.gamma(3., 1/3, 3),
-                        "tenosynovitis": rng.lognormal(-.25, .7)*rng.gamma(.7, 1, len(sheaths))},
-            "columns": {"diagnosis": diagnosis, "acpa": acpa, "treatment": treatment, "crp_mg_l": float(np.round(np.exp(.7 + 2.6*activity + rng.normal(0, .6)), 1))}}
+                        "tenosynovitis": rng.lognormal(-.25, .7)*rng.gamma(.7, 1, len(sheaths))}}
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-041
 def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
@@ -564,7 +558,7 @@ wrist_scanners = {
 wrist_mri = Recipe(name="wrist-mri", title="MRI of the wrist, T1 and fat-suppressed: bone marrow oedema, synovitis, tenosynovitis (RAMRIS)", modality="MR", body_part="WRIST", view="CORONAL",
     size=(22, 96, 96), scanners=wrist_scanners, structures=structures, lesions=lesions,
     scales={"ramris_oedema": (0, 45, 1.7), "ramris_synovitis": (0, 9, .8), "tenosynovitis": (0, 30, 1.5), "ramris_erosion": (0, 150, 1.)},
-    person=person, disease=disease, scene=scene, image=image, truth=truth, scores=scores, spacing=spacing)
+    person=person, causes=rheumatoid, disease=disease, scene=scene, image=image, truth=truth, scores=scores, spacing=spacing)
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-047
 def wrist_slice(seed:int=0,       # Another seed, another person
