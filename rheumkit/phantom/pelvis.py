@@ -6,9 +6,9 @@
 __all__ = ['hip_osteophyte_sites', 'hip_lesions', 'osteophyte_mm', 'cyst_mm', 'hip_field', 'hip_middle', 'hip_causes',
            'hip_narrowing_begins', 'hip_osteophyte_begins', 'sclerosis_begins', 'hip_cyst_begins_mm', 'hip_scanners',
            'hip_radiograph', 'sij_ray_field', 'sij_ray_lesions', 'sij_ray_causes', 'sij_ray_scanners', 'sij_radiograph',
-           'pelvis_shape', 'Hip', 'strands', 'Exposure', 'tissue_paths', 'pelvis_image', 'PathTruth', 'hip_paths',
-           'hip_person', 'hip_disease', 'hip_scores', 'projection_recipe', 'Sacroiliac', 'sij_ray_paths',
-           'sij_ray_person', 'sij_ray_disease', 'modified_new_york', 'sij_ray_scores']
+           'pelvis_shape', 'hip_point', 'hip_direction', 'Hip', 'strands', 'Exposure', 'tissue_paths', 'pelvis_image',
+           'PathTruth', 'hip_paths', 'pelvis_person', 'hip_person', 'hip_disease', 'hip_scores', 'projection_recipe',
+           'Sacroiliac', 'sij_ray_paths', 'sij_ray_person', 'sij_ray_disease', 'modified_new_york', 'sij_ray_scores']
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-002
 import math
@@ -24,7 +24,7 @@ from .body import Truth, without
 from .causes import Graph, Variable, spondyloarthritis
 from .radiograph import develop, expose
 from .scanners import RadiographScanner
-from .shapes import Grid, Recipe, Solid, chords, difference, ellipsoid, intersection, loft, place, rotation, rough, round_cone, smooth_profile, union
+from .shapes import Grid, Recipe, Solid, chords, difference, ellipsoid, intersection, loft, place, rotation, rough, round_cone, smooth_max, smooth_min, smooth_profile, union
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-005
 def pelvis_shape(rng:np.random.Generator, sex:str)->dict:  # 'F' or 'M'
@@ -43,11 +43,11 @@ hip_osteophyte_sites = ("acetabular superior", "acetabular inferior", "femoral s
 hip_lesions = ("narrowing", "acetabular osteophyte", "femoral osteophyte", "sclerosis", "cyst")
 osteophyte_mm, cyst_mm = 9., 6.   # Length and radius of the worst
 
-def _at(lateral, y, z): return (-lateral, y, z)   # a right hip: lateral is to the left of the picture
+def hip_point(lateral, y, z): return (-lateral, y, z)   # a right hip: lateral is to the left of the picture
 
-def _towards(angle:float)->tuple:
+def hip_direction(angle:float)->tuple:
     "Direction in the plane of the picture: 0 is up, 90 is lateral (degrees)."
-    return _at(math.sin(math.radians(angle)), -math.cos(math.radians(angle)), 0.)
+    return hip_point(math.sin(math.radians(angle)), -math.cos(math.radians(angle)), 0.)
 
 @dataclass(frozen=True)
 class Hip:
@@ -69,7 +69,7 @@ class Hip:
         for site, angle, width in (("superior", 22., .42), ("medial", -62., .42)):
             f = self.amount("narrowing", site)
             if not f: continue
-            a, b, c = _towards(angle)
+            a, b, c = hip_direction(angle)
             cosine = (x*a + y*b + z*c)/r
             out = out + f*self.space*(1-((1-cosine)/width).clamp(0, 1)**2)**2
         return out
@@ -78,8 +78,8 @@ class Hip:
     def rim(self)->tuple:
         "Opening plane of the socket: normal (x, y, z) towards the opening, and its distance from the centre in mm (negative: medial of it)."
         s = self.shape; i, v = math.radians(s["inclination"]), math.radians(s["version"])
-        normal = np.array(_at(math.sin(i)*math.cos(v), math.cos(i)*math.cos(v)*1., math.sin(v)))
-        edge = np.array(_towards(s["cover"]))*(self.head+self.space)
+        normal = np.array(hip_point(math.sin(i)*math.cos(v), math.cos(i)*math.cos(v)*1., math.sin(v)))
+        edge = np.array(hip_direction(s["cover"]))*(self.head+self.space)
         return tuple(normal), float(normal@edge)
 
     def socket(self)->Solid:
@@ -87,10 +87,9 @@ class Hip:
         R = self.head + self.space
         def distance(x, y, z):
             ball = (x*x+y*y+z*z).sqrt() - R + .6*self.lost(x, y, z)
-            c = _at(-.62*R, .22*R, 0.)
+            c = hip_point(-.62*R, .22*R, 0.)
             floor = (((x-c[0])/1.)**2 + (y-c[1])**2 + ((z-c[2])/1.)**2).sqrt() - .60*R
-            k = (3. - (ball-floor).abs()).clamp_min(0)/3.
-            return torch.minimum(ball, floor) - k*k*.75
+            return smooth_min(ball, floor, 3.)
         return Solid(distance, (-R-2,)*3, (R+4, R+2, R+2))
 
     def hip_bone(self)->Solid:
@@ -98,15 +97,15 @@ class Hip:
         normal, depth = self.rim
         def cut(x, y, z): return x*normal[0] + y*normal[1] + z*normal[2] - depth   # positive outside of the opening
         shell = Solid(lambda x, y, z: torch.maximum((x*x + y*y + z*z).sqrt() - R - 7.*k, cut(x, y, z)-.5), (-R-8*k,)*3, (R+8*k,)*3)
-        ilium = loft(_at(-9*k, -8*k, 0), _at(-6*k-.6*w, -92*k, -4*k), (0, .2, .32, .45, .6, .8, 1), [22*k, 25.*k, (24.5*k+w), (25.5*k+w), (29*k+w), (39*k), (48*k)], (20*k, 20*k, 17*k, 13*k, 9.5*k, 6.5*k, 5.5*k),
+        ilium = loft(hip_point(-9*k, -8*k, 0), hip_point(-6*k-.6*w, -92*k, -4*k), (0, .2, .32, .45, .6, .8, 1), [22*k, 25.*k, (24.5*k+w), (25.5*k+w), (29*k+w), (39*k), (48*k)], (20*k, 20*k, 17*k, 13*k, 9.5*k, 6.5*k, 5.5*k),
                      offset=[0, 1.5*k, 2.5*k, 2.*k, 0*k, -1*k, -4*k], exponent=2.6, rounding=6.)
-        brim = round_cone(_at(-24*k, -12*k, -2*k), _at(-42*k, -62*k, -24*k), 9*k, 11*k)
-        front = round_cone(_at(-19*k, 5*k, 15*k), _at(-62*k, (17+q)*k, 30*k), 12.5*k, 7.5*k)
-        pubis = round_cone(_at(-62*k, (17+q)*k, 30*k), _at(-80*k, (30+q)*k, 34*k), 8*k, 10*k)
-        back = round_cone(_at(-17*k, 4*k, -17*k), _at(-21*k, 52*k, -27*k), 14*k, 12*k)
-        tuber = union(ellipsoid(_at(-19*k, 66*k, -28*k), (15*k, 17*k, 14*k)), round_cone(_at(-26*k, 80*k, -20*k), _at(-76*k, (46+q)*k, 28*k), 8.2*k, 6.5*k), blend=8.)
-        spine = round_cone(_at(-30*k, 18*k, -20*k), _at(-40*k, 25*k, -26*k), 5*k, 2.2*k)
-        anterior = round_cone(_at(9*k, -34*k, 12*k), _at(12*k, -26*k, 20*k), 6.5*k, 4.5*k)   # inferior spine
+        brim = round_cone(hip_point(-24*k, -12*k, -2*k), hip_point(-42*k, -62*k, -24*k), 9*k, 11*k)
+        front = round_cone(hip_point(-19*k, 5*k, 15*k), hip_point(-62*k, (17+q)*k, 30*k), 12.5*k, 7.5*k)
+        pubis = round_cone(hip_point(-62*k, (17+q)*k, 30*k), hip_point(-80*k, (30+q)*k, 34*k), 8*k, 10*k)
+        back = round_cone(hip_point(-17*k, 4*k, -17*k), hip_point(-21*k, 52*k, -27*k), 14*k, 12*k)
+        tuber = union(ellipsoid(hip_point(-19*k, 66*k, -28*k), (15*k, 17*k, 14*k)), round_cone(hip_point(-26*k, 80*k, -20*k), hip_point(-76*k, (46+q)*k, 28*k), 8.2*k, 6.5*k), blend=8.)
+        spine = round_cone(hip_point(-30*k, 18*k, -20*k), hip_point(-40*k, 25*k, -26*k), 5*k, 2.2*k)
+        anterior = round_cone(hip_point(9*k, -34*k, 12*k), hip_point(12*k, -26*k, 20*k), 6.5*k, 4.5*k)   # inferior spine
         inner = union(shell, ilium, brim, back, anterior, blend=9.)
         outer = union(front, pubis, tuber, spine, blend=8.)
         medial = (R+5.5*k+s["teardrop"])
@@ -114,14 +113,13 @@ class Hip:
             d = inner.distance(x, y, z)
             wall = x - medial - .12*(y.clamp(-60, 60)).abs() - (.55*(z.abs()-14*k)).clamp_min(0) - (-y-15).clamp_min(0)*.6 - (y-35).clamp_min(0)*1.5   # the smooth inner side of the socket
             d = torch.maximum(d, wall); e = outer.distance(x, y, z)
-            h = (9. - (d-e).abs()).clamp_min(0)/9.
-            d = torch.minimum(d, e) - h*h*9/4
+            d = smooth_min(d, e, 9.)
             side = cut(x, y, z) + 0*d   # near the rim nothing stands out of the opening
             near = ((x*x+y*y+z*z).sqrt()-R-9*k)
             d = torch.maximum(d, torch.minimum(side-.5, -near))
             h = self.socket().distance(x, y, z)
             return torch.maximum(d, -h)
-        low = _at(26*k, 0, 0)[0]
+        low = hip_point(26*k, 0, 0)[0]
         solid = Solid(distance, (low-24*k, -96*k, -46*k), (96*k, 100*k, 50*k))
         return self._lips(solid, "acetabular")
 
@@ -130,7 +128,7 @@ class Hip:
         a = math.radians(s["neck_angle"]-90); L = s["offset"]; k = r/24.
         end = (L*math.cos(a), L*math.sin(a))
         out = (math.cos(a), math.sin(a))
-        def along(t, side=0., z=0.): return _at(out[0]*t - out[1]*side, out[1]*t + out[0]*side, z)   # along the neck; side: downwards across it
+        def along(t, side=0., z=0.): return hip_point(out[0]*t - out[1]*side, out[1]*t + out[0]*side, z)   # along the neck; side: downwards across it
         def ball(x, y, z):
             d = (x*x+y*y+z*z).sqrt() - r - .4*self.lost(x, y, z)
             return d
@@ -140,9 +138,9 @@ class Hip:
         cam = ellipsoid(along(.72*r, -.66*r, 4.), (9*k, 6*k, 9*k)) if s["cam"] > .05 else None
         x0, y0 = end[0]-1*k, end[1]
         b = s["shaft"]; g = s["trochanter"]
-        shaft = loft(_at(x0, y0-12*k, -3), _at(x0-14*k, y0+130*k, -2), (0, .1, .22, .34, .5, 1), (20*k, 21*k, 19.5*k, b*1.12, b, b*.96), (15*k, 17*k, 17*k, b*1.1, b, b), exponent=2.2, rounding=8.)
-        great = union(round_cone(_at(x0+7*k, y0-2*k, -7*k), _at(x0+14.5*k, (-3+g)*k + .12*y0, -11*k), 13.5*k, 8.2*k), round_cone(_at(x0+14.5*k, (-3+g)*k+.12*y0, -11*k), _at(x0+7*k, (-9+g)*k+.1*y0, -14*k), 7.2*k, 4.6*k), blend=6.)
-        less = round_cone(_at(x0-9*k, y0+25*k, -9*k), _at(x0-23*k, y0+26*k, -15*k), 10.5*k, 6.*k)
+        shaft = loft(hip_point(x0, y0-12*k, -3), hip_point(x0-14*k, y0+130*k, -2), (0, .1, .22, .34, .5, 1), (20*k, 21*k, 19.5*k, b*1.12, b, b*.96), (15*k, 17*k, 17*k, b*1.1, b, b), exponent=2.2, rounding=8.)
+        great = union(round_cone(hip_point(x0+7*k, y0-2*k, -7*k), hip_point(x0+14.5*k, (-3+g)*k + .12*y0, -11*k), 13.5*k, 8.2*k), round_cone(hip_point(x0+14.5*k, (-3+g)*k+.12*y0, -11*k), hip_point(x0+7*k, (-9+g)*k+.1*y0, -14*k), 7.2*k, 4.6*k), blend=6.)
+        less = round_cone(hip_point(x0-9*k, y0+25*k, -9*k), hip_point(x0-23*k, y0+26*k, -15*k), 10.5*k, 6.*k)
         solid = union(*(v for v in (head, neck, shaft, great, less) if v is not None), blend=7.)
         if cam is not None: solid = union(solid, ellipsoid(along(.8*r, -.62*r-s["cam"]*.6, 4.), (8*k, 5*k, 8*k)), blend=8.)
         solid = self._lips(solid, "femoral")
@@ -154,17 +152,17 @@ class Hip:
         if length <= 0: return None
         s = self.shape; R = self.head + self.space; r = self.head; grow = min(1., .35+length/5)
         if site == "acetabular superior":
-            c = s["cover"]; u, t = np.array(_towards(c)), np.array(_towards(c+90))
+            c = s["cover"]; u, t = np.array(hip_direction(c)), np.array(hip_direction(c+90))
             start = u*(R+3.6) - t*3.; end = u*(R+2.6) + t*(length*.95)
             return start, end, 4.2*grow, 1.9*grow
         if site == "acetabular inferior":
             c = -104.
-            u, t = np.array(_towards(c)), np.array(_towards(c-90))
+            u, t = np.array(hip_direction(c)), np.array(hip_direction(c-90))
             start = u*(R+2.6) - t*1.; end = u*(R+1.8) + t*(length*.8)
             return start, end, 3.6*grow, 1.7*grow
         a = s["neck_angle"]-90 + 90   # direction of the neck, measured from up towards lateral
         turn = -58 if site.endswith("superior") else 62
-        u = np.array(_towards(a+turn)); t = np.array(_towards(a))
+        u = np.array(hip_direction(a+turn)); t = np.array(hip_direction(a))
         start = u*(r-3.) - .0*t; end = u*(r+.62*length) + t*(.5*length) 
         return start, end, 5.2*grow, 1.8*grow
 
@@ -175,9 +173,7 @@ class Hip:
             d = solid.distance(x, y, z)
             for start, end, thick, thin in found:
                 beak = round_cone(start, end, thick, thin).distance(x, y, 0*z) + .5*(z.abs()-6.5).clamp_min(0)
-                blend = min(4., thick)
-                h = (blend-(d-beak).abs()).clamp_min(0)/blend
-                d = torch.minimum(d, beak) - h*h*blend/4
+                d = smooth_min(d, beak, min(4., thick))
             return d
         return Solid(distance, solid.low, solid.high)
 
@@ -295,7 +291,7 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     for j, (site, deg, deep) in enumerate((("acetabular", 16., 6.5), ("femoral", 8., -6.), ("acetabular", -14., 8.), ("femoral", 34., -5.5))):
         big = hip.amount("cyst", site)*cyst_mm*k*(1., 1., .62, .55)[j] if hip.amount("cyst", site) > (0, 0, .35, .45)[j] else 0.
         if not big: continue
-        u = np.array(_towards(deg + 7*s["asymmetry"][j])); at = u*((R if deep > 0 else r) + deep + (.35*big if deep > 0 else -.35*big))
+        u = np.array(hip_direction(deg + 7*s["asymmetry"][j])); at = u*((R if deep > 0 else r) + deep + (.35*big if deep > 0 else -.35*big))
         q = (((x-at[0])/(big*(1+.12*s["asymmetry"][4]))).square() + ((y-at[1])/big).square()).sqrt() + .10*_soft_spots(seed+20+j, x, y, 4.)
         hole = (1-q).clamp(0, 1)**.5
         rim = torch.exp(-((q-1.08)/.20)**2)*((1.9-q) > 0)
@@ -337,14 +333,14 @@ hip_causes = Graph("osteoarthritis of the hip", (
     seen={"lesions in the image": ("burden",)})
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-014
-def _who(graph:Graph, rng, causes:dict|None)->dict:
+def pelvis_person(graph:Graph, rng, causes:dict|None)->dict:
     "Sex, age and clinical columns from a graph, and a pelvis."
     got = graph.draw(rng, causes)
     return {**graph.record(got), "seed": int(rng.integers(2**31)), "shape": pelvis_shape(rng, got["sex"])}
 
 def hip_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "A person of the age at which hips wear, with a hidden burden of osteoarthritis."
-    who = _who(hip_causes, rng, causes); got = who["drawn"]
+    who = pelvis_person(hip_causes, rng, causes); got = who["drawn"]
     return {**who, "shape": {**who["shape"], "cam": got["cam"], "cover": got["cover"]}, "burden": got["burden"], "bowel": float(rng.uniform(0, 1.))}
 
 def hip_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
@@ -405,9 +401,6 @@ def _curve(stations, values, at:Tensor)->Tensor:
     "A smooth curve through values at stations, looked up."
     table = _table(tuple(stations), tuple(values))
     return table.index_select(0, (at-stations[0]).mul_(4095/(stations[-1]-stations[0])).add_(.5).clamp_(0, 4095).int().flatten()).view(at.shape)
-def _smooth_max(a, b, blend):
-    h = (blend-(a-b).abs()).clamp_min(0)/blend
-    return torch.maximum(a, b) + h*h*blend/4
 
 @dataclass(frozen=True)
 class Sacroiliac:
@@ -459,8 +452,8 @@ class Sacroiliac:
             back = _curve((-40, -30, -15, 0, 15, 30, 45, 60, 75, 92), (-11, -15, -19, -20, -18, -14, -8.5, -2, 6, 16), v)
             crest = back - 7*torch.exp(-(lat/4.)**2)*torch.sigmoid((40-v)/5.) - 3*torch.exp(-((lat-24)/5.)**2)*torch.sin(v*.3)**2 + .12*(lat-30).clamp_min(0)
             top = -32 - .10*(w-8) + (6.5 + .16*(lat-30).abs())*torch.sigmoid((lat-26.5)/1.6) + 9*torch.sigmoid((-8-w)/3.) - 10*torch.exp(-((lat-22)/5.)**2-((w+14)/5.)**2)
-            d = _smooth_max(_smooth_max((w-front)*k/1.08, (crest-w)*k/1.08, 4.), _smooth_max((top-v)*k, (v-88)*k, 3.), 6.)
-            return _smooth_max(d, side, 3.)
+            d = smooth_max(smooth_max((w-front)*k/1.08, (crest-w)*k/1.08, 4.), smooth_max((top-v)*k, (v-88)*k, 3.), 6.)
+            return smooth_max(d, side, 3.)
         return Solid(distance, (-80*k, -52*k, -34*k), (80*k, 96*k, 34*k))
 
     def ilium(self)->Solid:
@@ -478,9 +471,9 @@ class Sacroiliac:
             bottom = 37 + .12*(-w) + 1.15*(lat-58).clamp_min(0)*torch.sigmoid((w-4)/5.)
             top = -84 - .72*w.clamp(-45, 40)
             back = _curve((-80, -55, -30, -5, 20, 35, 50), (-24, -34, -40, -43, -41, -33, -20), v)
-            d = _smooth_max(inner, outer, 3.)
-            d = _smooth_max(d, _smooth_max((v-bottom)*k*.8, (top-v)*k*.85, 6.), 6.)
-            return _smooth_max(d, (back-w)*k*.9, 6.)
+            d = smooth_max(inner, outer, 3.)
+            d = smooth_max(d, smooth_max((v-bottom)*k*.8, (top-v)*k*.85, 6.), 6.)
+            return smooth_max(d, (back-w)*k*.9, 6.)
         return Solid(distance, (-150*k, -105*k, -48*k), (150*k, 90*k, 80*k))
 
     def foramina(self)->list:
@@ -522,8 +515,7 @@ def _sij_ground(person:dict, pose:dict, size:tuple)->dict:
     def hollow(x, y, z):
         d = sacrum.distance(x, y, z)
         for hole in (*holes, si.canal()):
-            e = hole.distance(x, y, z); g = (2.-(d+e).abs()).clamp_min(0)/2.   # smooth maximum of d and -e
-            d = torch.maximum(d, -e) + g*g*.5
+            d = smooth_max(d, -hole.distance(x, y, z), 2.)
         return d
     hollow = Solid(hollow, sacrum.low, sacrum.high)
     rim_ilium = lambda px, py, pz: -c*(1.5 + .9*torch.exp(-(si.across(*back(px, py, pz))[0]/4.)**2))
@@ -625,7 +617,7 @@ sij_ray_causes = spondyloarthritis.but("axial spondyloarthritis, the damaged joi
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-026
 def sij_ray_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "A person with back pain: axial spondyloarthritis or not, how far the damage of the joints has gone."
-    who = _who(sij_ray_causes, rng, causes); got = who["drawn"]
+    who = pelvis_person(sij_ray_causes, rng, causes); got = who["drawn"]
     return {**who, "axial": got["diagnosis"] == "axial spondyloarthritis", "burden": got["burden"], "bowel": float(rng.beta(1.6, 1.6)), "strain": float(rng.beta(1, 5))}
 
 def sij_ray_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['sij_quadrants', 'sij_sides', 'sij_lesions', 'sij_structures', 'sij_field', 'sij_scanners', 'sij_mri',
-           'hip_mri_lesions', 'hip_mri_structures', 'hip_mri_field', 'hip_mri_causes', 'hip_mri', 'sij_build',
-           'spa_person', 'sij_disease', 'sij_scores', 'hip_build', 'hip_mri_person', 'hip_mri_disease',
+           'hip_mri_lesions', 'hip_mri_structures', 'hip_mri_field', 'hip_mri_causes', 'hip_mri', 'SacroiliacBody',
+           'sij_build', 'spa_person', 'sij_disease', 'sij_scores', 'hip_build', 'hip_mri_person', 'hip_mri_disease',
            'hip_mri_scores']
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-002
@@ -18,7 +18,7 @@ from torch import Tensor
 from .body import Body, grow, layered_recipe, mri_image, spread
 from .causes import Graph, Variable, spondyloarthritis
 from .mri import MRIScanner, Sequence
-from .pelvis import Hip, Sacroiliac, _who, _at, _towards
+from .pelvis import Hip, Sacroiliac, hip_direction, hip_point, pelvis_person
 from .shapes import Solid, ellipsoid, loft, place, rotation, rough, round_cone, union
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-005
@@ -28,23 +28,54 @@ sij_lesions = ("oedema", "fat", "sclerosis", "erosion", "enthesitis")
 sij_structures = ("sacrum", "right ilium", "left ilium", "joint space", "neural foramen", "lumbar vertebra", "disc", "muscle")
 sij_field = (52., 168., 168.)
 
-def _side(x, side): return torch.sigmoid((-x if side == "R" else x)/1.5)   # the right side of the person is to the left of the picture
+class SacroiliacBody(Body):
+    "A pelvis in semicoronal slices: where every voxel lies from both joints, and the textures that several parts share."
+    def __init__(self, person:dict, side:str, severities:dict, size:tuple):
+        flat = len(size) == 2
+        super().__init__(person, side, severities, size, (4.5, *sij_field[1:]) if flat else sij_field, sij_structures, sij_lesions, thin=2, centre=(3. if flat else -1., 6., 0.))
+        self.si = Sacroiliac(person); self.cortex = .95*person["shape"]["cortex"]
+        self.xyz = self.points(self.everywhere()); self.joint = self.si.across(*self.xyz)
+        self.half, self.apart = self.si.gap(*self.joint[2:])
+        self.streak, self.fine = self.grain(7., 1, stretch=(1., 2.2, 1.)), self.grain(3., 2)
+        self.red = (person.get("red", .32) + .07*self.grain(11., 4) + .05*self.grain(4., 5) + .04*self.fine).clamp(0, .8)   # blood-forming marrow: patchy, more in the young
+        self.halves = {h: self.everywhere()[:2] + (_columns(self, h),) for h in "RL"}; self.made = {}
 
-def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
-    "Sacrum, ilia and what lies around them, from the back to the front."
-    flat = len(size) == 2
-    field = (4.5, *sij_field[1:]) if flat else sij_field
-    body = Body(person, side, severities, size, field, sij_structures, sij_lesions, thin=2, centre=(3. if flat else -1., 6., 0.))
-    si = Sacroiliac(person); s = person["shape"]; k = s["size"]; everywhere = body.everywhere()
-    x, y, z = body.points(everywhere)
-    u, lat, v, w = si.across(x, y, z)
-    half, apart = si.gap(v, w); soft = body.share; cortex = .95*s["cortex"]
-    def grain(length, which, part=everywhere, stretch=(1., 1., 1.)):   # a texture, one a slice: the thin layers of a slice share it
-        return body.texture(length, which, (slice(0, body.grid.size[0], body.thin), *part[1:]), stretch).repeat_interleave(body.thin, 0)
-    streak, fine = grain(7., 1, stretch=(1., 2.2, 1.)), grain(3., 2)
-    red = (person.get("red", .32) + .07*grain(11., 4) + .05*grain(4., 5) + .04*fine).clamp(0, .8)   # blood-forming marrow: patchy, more in the young
-    body.add(everywhere, torch.ones(body.grid.size), "fat")
-    body.add(everywhere, (.05+.05*streak+.03*fine).clamp(0, .3), "ligament")
+    def grain(self, length:float, which:int, stretch:tuple=(1., 1., 1.))->Tensor:
+        "A texture, one a slice: the thin layers of a slice share it."
+        rows, columns = self.everywhere()[1:]
+        return self.texture(length, which, (slice(0, self.grid.size[0], self.thin), rows, columns), stretch).repeat_interleave(self.thin, 0)
+    def once(self, key, make):
+        if key not in self.made: self.made[key] = make()
+        return self.made[key]
+    def inner(self, t:Tensor, h:str)->Tensor:
+        "The columns of one half."
+        return t[..., self.halves[h][2]] if t.shape[-1] > 1 else t
+    def place(self, h:str)->dict:
+        "Where the voxels of one half lie from its joint."
+        u, _, v, w = self.joint
+        return self.once(h, lambda: {n: self.inner(t.expand(self.grid.size) if t.shape[-1] > 1 else t, h) for n, t in (("u", u), ("v", v), ("w", w), ("x", self.xyz[0]))})
+    def streak_of(self, h:str)->Tensor: return self.streak[..., self.halves[h][2]]
+    def outline(self, h:str)->Tensor:
+        "What makes the border of lesions ragged."
+        return self.once("outline", lambda: self.grain(7., 80) + .5*self.grain(3.2, 90))[..., self.halves[h][2]]
+    def zone(self, h:str, bone:str, depth:float)->Tensor:
+        "Marrow near one joint's cartilage in one bone."
+        return self.once((h, bone, depth), lambda: self._near(h, bone, depth))
+    def _near(self, h, bone, depth):
+        si, p, streak = self.si, self.place(h), self.streak_of(h); d = p["u"].abs()
+        return self.inner(self.room[bone], h)*(torch.sigmoid((p["u"] if bone == "iliac" else -p["u"])/.6))*torch.sigmoid((depth-d+3*streak)/2.6)*(torch.sigmoid((p["w"]-si.dorsal(p["v"])+5+2*streak)/2.5)*torch.sigmoid((38-p["v"])/3.)*torch.sigmoid((p["v"]+34+3*streak)/3.))*_half(p["x"], -1 if h == "R" else 1)
+
+def _half(x, sign): return (.5 + sign*x/1.5).clamp(0, 1)
+def _columns(body, h):
+    axis = body.grid.axis(2)
+    there = torch.nonzero(axis < 4.) if h == "R" else torch.nonzero(axis > -4.)
+    return slice(int(there.min()), int(there.max())+1)
+
+def _muscles(body:SacroiliacBody):
+    "Muscles, streaked with fat."
+    si, s, k, everywhere, soft, grain, streak = body.si, body.person["shape"], body.person["shape"]["size"], body.everywhere(), body.share, body.grain, body.streak
+    _, y, z = body.xyz
+    u, lat, v, w = body.joint
     # muscles
     front = si.ala_front(v)
     flare = .62*(w-front-1).clamp(0, 60) + .25*(w-18).clamp(0, 60)
@@ -67,6 +98,10 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
     flesh = 1-flesh[0]
     body.add(everywhere, flesh, "muscle", "muscle")
     body.add(everywhere, flesh*(.09 + .10*grain(2.6, 20, stretch=(1., 3.5, 1.4)) + .07*grain(6., 30, stretch=(1., 2.5, 1.))).clamp(0, .5), "fat")
+
+def _soft_parts(body:SacroiliacBody):
+    "Bowel, vessels and nerves in front of the sacrum."
+    person, s, k = body.person, body.person["shape"], body.person["shape"]["size"]
     # bowel and vessels in front of the sacrum
     rectum = rough(union(round_cone((3*k, 92*k, 22*k), (6*k, 52*k, 33*k), 12*k, 13*k), round_cone((6*k, 52*k, 33*k), (-16*k, 20*k, 40*k), 13*k, 11*k), blend=6.), np.random.default_rng(person["seed"]), .8, 18., 4)
     part, d = body.fill(rectum, "muscle")
@@ -78,11 +113,18 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
     for sign in (-1, 1):   # lumbosacral trunk and sciatic nerve
         body.fill(round_cone((sign*27*k, -36*k, 14*k), (sign*34*k, 4*k, 19*k), 2.6*k, 2.8*k), "nerve")
         body.fill(round_cone((sign*34*k, 4*k, 19*k), (sign*66*k, 62*k, 2*k), 2.8*k, 4.4*k), "nerve")
-    # ligaments and vessels behind the joint
-    between = (soft(u.abs()-half*k-3.*apart, 2.)*torch.sigmoid((si.dorsal(v)-w)/1.5)*torch.sigmoid((40-v)/4.)*torch.sigmoid((v+48)/4.)*(apart > .2))
+
+def _ligaments(body:SacroiliacBody):
+    "Ligaments and vessels behind the joint."
+    si, k, everywhere, soft, grain, half, apart = body.si, body.person["shape"]["size"], body.everywhere(), body.share, body.grain, body.half, body.apart
+    u, _, v, w = body.joint
+    between = body.between = (soft(u.abs()-half*k-3.*apart, 2.)*torch.sigmoid((si.dorsal(v)-w)/1.5)*torch.sigmoid((40-v)/4.)*torch.sigmoid((v+48)/4.)*(apart > .2))
     body.add(everywhere, between*(.38+.30*grain(3., 41, stretch=(1., .6, 2.2))).clamp(0, .9), "ligament")
     body.add(everywhere, between*(grain(4., 42)-1.25).clamp(0, .8), "vein")
-    # L5 and the disc
+
+def _last_vertebra(body:SacroiliacBody):
+    "L5 and the disc below it."
+    person, si, k, cortex, red = body.person, body.si, body.person["shape"]["size"], body.cortex, body.red
     l5, disc = si.vertebra()
     part, d = body.fill(disc, "ligament", "disc", share=.9)
     body.add(part, body.share(d+1.5, 3.)*.85, "cartilage"); body.add(part, body.share(d+4.5, 5.)*.42*(1-.012*(person["age"]-25)), "fluid")
@@ -90,14 +132,19 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
     l5_room = body.share(d+cortex); body.add(part, l5_room, "marrow"); body.add(part, l5_room*red[part], "red marrow")
     for sign in (-1, 1):
         wing = round_cone((sign*20*k, -60*k, -8*k), (sign*50*k, -66*k, -10*k), 6*k, 3.6*k); part, d = body.fill(wing, "bone", "lumbar vertebra"); body.add(part, .8*body.share(d+cortex), "marrow")
-    # sacrum and ilia
+
+def _bones(body:SacroiliacBody):
+    "Sacrum and ilia."
+    person, si, s, k, cortex, everywhere, soft, fine, red = body.person, body.si, body.person["shape"], body.person["shape"]["size"], body.cortex, body.everywhere(), body.share, body.fine, body.red
+    x, _, _ = body.xyz
+    u, _, _, _ = body.joint
     seed = np.random.default_rng(person["seed"]+1)
     sacrum, ilium = rough(si.sacrum(), seed, .45, 15., 4), rough(si.ilium(), seed, .5, 17., 4)
     ps, ds = body.distance(sacrum); pi, di = body.distance(ilium)
     S, I = torch.full(body.grid.size, 50.), torch.full(body.grid.size, 50.); S[ps] = ds; I[pi] = di
     body.add(everywhere, soft(S), "bone", "sacrum")
     rim = cortex + .5*torch.exp(-(u/5.)**2)   # the plate at the joint is a little thicker, on the ilium most
-    room = {"sacral": soft(S+.9*rim), "iliac": soft(I+1.15*rim)}
+    room = body.room = {"sacral": soft(S+.9*rim), "iliac": soft(I+1.15*rim)}
     body.add(everywhere, room["sacral"], "marrow")
     body.add(everywhere, soft(I)*_half(x, -1), "bone", "right ilium"); body.add(everywhere, soft(I)*_half(x, 1), "bone", "left ilium")
     body.add(everywhere, room["iliac"], "marrow")
@@ -107,7 +154,10 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
     for y0, r in ((-4.5, 15.), (15.5, 12.), (34., 9.5), (51., 7.5)):
         plate = ellipsoid((0, y0*k*s["sacrum_length"], (6. if y0 < 0 else 1.)*k), (r*k, 1.9*k, 12*k)); part, d = body.fill(plate, "bone", width=1.6, share=.75)
         body.add(part, body.share(d+.9, 1.6)*.5, "cartilage")
-    # canal and foramina
+
+def _canal(body:SacroiliacBody):
+    "Canal and foramina, with what runs in them."
+    si, k = body.si, body.person["shape"]["size"]
     part, d = body.distance(si.canal()); inside = body.share(d)
     body.add(part, inside, "fat"); body.add(part, body.share(d+2.2)*torch.sigmoid((22*k-body.points(part)[1])/3.), "fluid"); body.add(part, inside*(.35*body.texture(2.6, 43, part, stretch=(1., 4., 1.))).clamp(0, .5), "nerve")
     for i, sign, a, b, r in si.foramina():
@@ -115,30 +165,18 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
         body.add(part, body.share(d+.7, 1.8), "fat", "neural foramen")
         nerve = round_cone((a[0], a[1]-2, a[2]), (b[0]*1.04, b[1]+2.5, b[2]+3), .40*r, .46*r); body.fill(nerve, "nerve")
         body.fill(round_cone((b[0]+sign*.5*r, b[1]-.45*r, b[2]-6), (b[0]+sign*.4*r, b[1]-.4*r, b[2]+4), .22*r, .22*r), "vein")
-    # the joint
+
+def _joint_space(body:SacroiliacBody):
+    "Cartilage."
+    si, k, everywhere, soft, half = body.si, body.person["shape"]["size"], body.everywhere(), body.share, body.half
+    u, _, v, w = body.joint
     cartilage = soft(u.abs()-.5*half*k-.25)*si.cartilaginous(v, w)
     body.add(everywhere, cartilage, "cartilage", "joint space")
     body.add(everywhere, .25*cartilage*(u.abs() < .5), "fluid")
-    # lesions: fat, sclerosis, oedema, enthesitis, erosion
-    halves = {h: everywhere[:2] + (_columns(body, h),) for h in "RL"}
-    def inner(t, h): return t[..., halves[h][2]] if t.shape[-1] > 1 else t
-    along = {}
-    def place_of(h):
-        if h not in along: along[h] = {n: inner(t.expand(body.grid.size) if t.shape[-1] > 1 else t, h) for n, t in (("u", u), ("v", v), ("w", w), ("x", x))}
-        return along[h]
-    def streak_of(h): return streak[..., halves[h][2]]
-    made = {}
-    def outline(h):   # what makes the border of lesions ragged
-        if "outline" not in made: made["outline"] = grain(7., 80) + .5*grain(3.2, 90)
-        return made["outline"][..., halves[h][2]]
-    def zone(h, bone, depth):
-        "Marrow near one joint's cartilage in one bone."
-        key = (h, bone, depth)
-        if key not in made: made[key] = marrow_near(h, bone, depth)
-        return made[key]
-    def marrow_near(h, bone, depth):
-        p = place_of(h); d = p["u"].abs()
-        return inner(room[bone], h)*(torch.sigmoid((p["u"] if bone == "iliac" else -p["u"])/.6))*torch.sigmoid((depth-d+3*streak_of(h))/2.6)*(torch.sigmoid((p["w"]-si.dorsal(p["v"])+5+2*streak_of(h))/2.5)*torch.sigmoid((38-p["v"])/3.)*torch.sigmoid((p["v"]+34+3*streak_of(h))/3.))*_half(p["x"], -1 if h == "R" else 1)
+
+def _fat_and_sclerosis(body:SacroiliacBody):
+    "Fat that replaces marrow, and dense bone."
+    s, halves, place_of, outline, zone = body.person["shape"], body.halves, body.place, body.outline, body.zone
     for site in sij_sides:
         h, bone = site.split(); f = body.severity("fat", site); g = body.severity("sclerosis", site)
         if f or g:
@@ -149,6 +187,10 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
             if g:
                 r = zone(h, bone, 16.)
                 body.add(part, (.45+.3*g)*r*spread(p["u"].abs()/5. + .2*((p["v"]+8)/16.).abs() + .3*outline(h), r, .2+.75*g, .7), "bone")
+
+def _oedema(body:SacroiliacBody):
+    "Oedema by quadrant."
+    s, fine, halves, place_of, outline, zone, streak_of = body.person["shape"], body.fine, body.halves, body.place, body.outline, body.zone, body.streak_of
     for n, site in enumerate(sij_quadrants):
         f = body.severity("oedema", site)
         if not f: continue
@@ -157,6 +199,10 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
         y0, z0 = (16 if level == "lower" else -14) + 5*s["asymmetry"][n], 1 + 5*s["asymmetry"][(n+3) % 8]
         order = p["u"].abs()/8. + .42*((p["v"]-y0)/9.).abs() + .45*((p["w"]-z0)/9.).abs() + .42*outline(h)
         body.add(part, (.42+.33*min(1., 1.6*f))*(1+.22*fine[..., halves[h][2]]).clamp(.4, 1.3)*q*spread(order, q, .9*f, 1.1), "oedema")
+
+def _enthesitis(body:SacroiliacBody):
+    "Oedema where ligaments insert."
+    si, s, fine, between, room, halves, inner, place_of, outline = body.si, body.person["shape"], body.fine, body.between, body.room, body.halves, body.inner, body.place, body.outline
     for n, h in enumerate("RL"):
         f = body.severity("enthesitis", h)
         if not f: continue
@@ -165,6 +211,10 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
         behind = (behind*_half(p["x"], -1 if h == "R" else 1)).clamp(0, 1)
         order = ((p["v"]-(-8+12*s["asymmetry"][5+n]))/10.).abs() + ((p["w"]+14)/9.).abs()*.5 + .5*outline(h)
         body.add(part, (.34+.22*f)*(1+.45*fine[..., halves[h][2]]).clamp(.1, 1.5)*behind*spread(order, behind, .12+.6*f, .8), "oedema")
+
+def _erosion(body:SacroiliacBody):
+    "Pits in the plates."
+    person, halves, place_of = body.person, body.halves, body.place
     for n, site in enumerate(sij_sides):
         f = body.severity("erosion", site)
         if not f: continue
@@ -178,18 +228,19 @@ def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
             pits = torch.maximum(pits, ((1-q)*r/body.voxel+.5).clamp(0, 1))
         keep = (torch.sigmoid((p["u"] if bone == "iliac" else -p["u"])/.5)*_half(p["x"], -1 if h == "R" else 1))
         body.add(part, .9*pits*keep, "cartilage"); body.add(part, .3*pits*keep, "synovium")
-    return body
 
-def _half(x, sign): return (.5 + sign*x/1.5).clamp(0, 1)
-def _columns(body, h):
-    axis = body.grid.axis(2)
-    there = torch.nonzero(axis < 4.) if h == "R" else torch.nonzero(axis > -4.)
-    return slice(int(there.min()), int(there.max())+1)
+def sij_build(person:dict, side:str, severities:dict, size:tuple)->Body:
+    "Sacrum, ilia and what lies around them, from the back to the front."
+    body = SacroiliacBody(person, side, severities, size); everywhere = body.everywhere()
+    body.add(everywhere, torch.ones(body.grid.size), "fat")
+    body.add(everywhere, (.05+.05*body.streak+.03*body.fine).clamp(0, .3), "ligament")
+    for part in (_muscles, _soft_parts, _ligaments, _last_vertebra, _bones, _canal, _joint_space, _fat_and_sclerosis, _oedema, _enthesitis, _erosion): part(body)
+    return body
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-007
 def spa_person(rng:np.random.Generator, causes:dict|None=None, graph:Graph=spondyloarthritis)->dict:  # causes: changed arrows of the graph
     "A person with back pain: axial spondyloarthritis or not, activity, years of disease, treatment, and the pelvis."
-    who = _who(graph, rng, causes); got = who["drawn"]; axial = got["diagnosis"] == "axial spondyloarthritis"
+    who = pelvis_person(graph, rng, causes); got = who["drawn"]; axial = got["diagnosis"] == "axial spondyloarthritis"
     return {**who, "axial": axial, "activity": got["activity"], "years": got["symptom_years"] if axial else 0., "response": got["response"], "red": float(np.clip(.40 - .004*(who["age"]-30) + (.06 if who["sex"] == "F" else 0) + rng.normal(0, .05), .12, .6)), "bowel": float(rng.uniform(.2, 1.)),
             "quadrants": rng.gamma(.75, 1.35, 8).tolist(), "sides": rng.gamma(2.2, .46, 4).tolist(), "mechanical": float(rng.beta(1, 6))}
 
@@ -267,14 +318,14 @@ def hip_build(person:dict, side:str, severities:dict, size:tuple)->Body:
         second[part] = torch.where(d < n, n, torch.minimum(m, d)); first[part] = torch.minimum(n, d)
     for j, (a, b, ra, rb) in enumerate(_hip_muscles):
         w = 1.5*s["asymmetry"][j % 8]; bulk = k*person.get("muscle", 1.)
-        muscle(round_cone(_at((a[0]+w)*k, (a[1]+w)*k, a[2]*k), _at((b[0]-w)*k, b[1]*k, b[2]*k), ra*bulk, rb*bulk))
-    muscle(ellipsoid(_at(-45*k, 14*k, -10*k), (7.5*k, 40*k, 24*k)))   # internal obturator
+        muscle(round_cone(hip_point((a[0]+w)*k, (a[1]+w)*k, a[2]*k), hip_point((b[0]-w)*k, b[1]*k, b[2]*k), ra*bulk, rb*bulk))
+    muscle(ellipsoid(hip_point(-45*k, 14*k, -10*k), (7.5*k, 40*k, 24*k)))   # internal obturator
     flesh = soft(first+.7+1.3*streak)*((second-first+.5*streak)/2.2).clamp(.12, 1)
     body.add(everywhere, flesh, "muscle", "muscle")
     body.add(everywhere, flesh*(.08 + .10*grain(2.6, 20, (1.4, 3.2, 1.)) + .07*grain(6., 30, (1., 2.5, 1.))).clamp(0, .5), "fat")
-    bladder = ellipsoid(_at(-86*k, 4*k, 14*k), (30*k, (20+8*person.get("bowel", .5))*k, 32*k)); part, d = body.fill(bladder, "muscle"); body.add(part, body.share(d+3.), "fluid")
+    bladder = ellipsoid(hip_point(-86*k, 4*k, 14*k), (30*k, (20+8*person.get("bowel", .5))*k, 32*k)); part, d = body.fill(bladder, "muscle"); body.add(part, body.share(d+3.), "fluid")
     for a, b, w, tissue in (((-36, -60, 10), (-40, 0, 26), 3.6, "vein"), ((-32, -60, 16), (-34, 0, 32), 2.8, "artery"), ((34, 44, 18), (26, 50, 24), 1.3, "vein"), ((54, 40, 14), (62, 50, 8), 1.2, "vein"), ((-52, 26, -18), (-50, 60, -12), 1.2, "vein"), ((-46, 30, -14), (-47, 62, -20), 1.2, "artery"), ((70, -30, 0), (76, 10, 12), 1., "vein")):
-        body.fill(round_cone(_at(*(v*k for v in a)), _at(*(v*k for v in b)), w*k, w*k), tissue)
+        body.fill(round_cone(hip_point(*(v*k for v in a)), hip_point(*(v*k for v in b)), w*k, w*k), tissue)
     # bones
     seed = np.random.default_rng(person["seed"]+2)
     pf, df = body.distance(rough(hip.femur(), seed, .25, 13., 4)); pp, dp = body.distance(rough(hip.hip_bone(), seed, .3, 15., 4))
@@ -290,7 +341,7 @@ def hip_build(person:dict, side:str, severities:dict, size:tuple)->Body:
     if effusion: body.add(everywhere, (.35*effusion*recess*soft((D-full).abs()-.9)*(1+.3*fine)).clamp(0, .8), "synovium")
     # gluteal tendons at the greater trochanter
     tx, ty = s["offset"]*math.cos(a)+13*k, s["offset"]*math.sin(a)-18*k
-    tendon = union(round_cone(_at(tx-4*k, ty-20*k, -4*k), _at(tx+4*k, ty+8*k, -6*k), 3.2*k, 3.8*k), round_cone(_at(tx+4*k, ty+8*k, -6*k), _at(tx+2*k, ty+26*k, 0.), 2.6*k, 1.8*k)); part, dt = body.fill(tendon, "tendon", share=.9)
+    tendon = union(round_cone(hip_point(tx-4*k, ty-20*k, -4*k), hip_point(tx+4*k, ty+8*k, -6*k), 3.2*k, 3.8*k), round_cone(hip_point(tx+4*k, ty+8*k, -6*k), hip_point(tx+2*k, ty+26*k, 0.), 2.6*k, 1.8*k)); part, dt = body.fill(tendon, "tendon", share=.9)
     body.add(everywhere, soft(P), "bone", "hip bone"); body.add(everywhere, soft(D), "bone", "femur")
     shaft = cortex*(.85 + 3.6*torch.sigmoid((y-58*k)/9.) + 1.7*torch.exp(-((along-34*k)/(12*k))**2)*torch.sigmoid((across-5)/3.))
     room = {"femoral": soft(D+shaft), "acetabular": soft(P+1.05*cortex)}
@@ -305,22 +356,22 @@ def hip_build(person:dict, side:str, severities:dict, size:tuple)->Body:
     fovea = torch.exp(-(((lat+.62*R)**2+(y-.22*R)**2+z**2)/(.34*R)**2)**2)
     body.add(everywhere, gapped*(1-.8*fovea), "cartilage", "joint space"); body.add(everywhere, .30*gapped*torch.exp(-((radius-.5*(r+R))/.7)**2), "fluid")
     c = math.radians(s["cover"]+2.5); edge = (math.sin(c)*(R+.6), -math.cos(c)*(R+.6))
-    labrum = loft(_at(edge[0], edge[1], -18*k), _at(edge[0], edge[1], 18*k), (0, .5, 1), (2.6*k, 3.2*k, 2.4*k), (2.4*k, 2.8*k, 2.2*k), facing=(1., 0., 0.), rounding=1.); body.fill(labrum, "tendon", share=.85)
+    labrum = loft(hip_point(edge[0], edge[1], -18*k), hip_point(edge[0], edge[1], 18*k), (0, .5, 1), (2.6*k, 3.2*k, 2.4*k), (2.4*k, 2.8*k, 2.2*k), facing=(1., 0., 0.), rounding=1.); body.fill(labrum, "tendon", share=.85)
     # oedema: in the head from its dome, in the socket from its roof
     for n, site in enumerate(("femoral", "acetabular")):
         f = body.severity("oedema", site)
         if not f: continue
         if site == "femoral":
             q = room[site]*torch.sigmoid((36*k-along+2*streak)/2.5)*torch.sigmoid((44*k-y)/3.)
-            start = np.array(_towards(14+14*s["asymmetry"][4]))*(r-2)
+            start = np.array(hip_direction(14+14*s["asymmetry"][4]))*(r-2)
         else:
             q = room[site]*torch.sigmoid((R+24*k-radius+2*streak)/2.5)*torch.sigmoid((12-y)/3.)
-            start = np.array(_towards(12+14*s["asymmetry"][5]))*(R+3)
+            start = np.array(hip_direction(12+14*s["asymmetry"][5]))*(R+3)
         order = ((x-start[0])**2+(y-start[1])**2+.7*(z-3*s["asymmetry"][6])**2).sqrt()/9. + .45*grain(8., 50+n) + .22*grain(3.4, 60+n)
         body.add(everywhere, (.40+.34*min(1., 1.5*f))*(1+.2*fine).clamp(.4, 1.3)*q*spread(order, q, f, 1.), "oedema")
     f = body.severity("enthesitis")
     if f:
-        near = soft((x-_at(tx, 0, 0)[0]).abs()*0 + ((x-_at(tx+1*k, 0, 0)[0])**2 + (y-ty-2*k)**2 + .6*(z+5*k)**2).clamp_min(1e-3).sqrt() - (6+9*f)*k + 2.2*streak, 4.)
+        near = soft((x-hip_point(tx, 0, 0)[0]).abs()*0 + ((x-hip_point(tx+1*k, 0, 0)[0])**2 + (y-ty-2*k)**2 + .6*(z+5*k)**2).clamp_min(1e-3).sqrt() - (6+9*f)*k + 2.2*streak, 4.)
         body.add(everywhere, (.30+.35*f)*near*(1-soft(P))*(1-.55*soft(D)+.25*room["femoral"]).clamp(0, 1)*(1+.35*fine).clamp(.2, 1.5), "oedema")
     return body
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from .body import Truth, faded, spread
 from .causes import rheumatoid
 from .mri import Layer, MRIScanner, Sequence, blurred, label_map, lesion_amounts, point_spread
-from .shapes import Grid, Recipe, ellipsoid, loft, place, rotation, round_cone, rounded_box, union
+from .shapes import Grid, Recipe, ellipsoid, loft, place, rotation, round_cone, rounded_box, smooth_max, union
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-007
 bones = ("radius", "ulna", "scaphoid", "lunate", "triquetrum", "pisiform", "trapezium", "trapezoid", "capitate", "hamate",
@@ -86,7 +86,7 @@ def fitted(name:str, raw:dict, points:tuple, shape:dict)->Tensor:
         d[mine] = torch.maximum(d[mine], gap-o if (name, other) in _yields else (own[mine]-o+gap)/2)
     if name in ("radius", "scaphoid", "lunate", "triquetrum"):  # the carpus turns in the radius as a ball in a bowl
         ball = _bowl(*points)
-        d = -_soft_min(-d, ball-gap/2) if name == "radius" else torch.maximum(d, ball+gap/2)
+        d = smooth_max(d, gap/2-ball, 2.) if name == "radius" else torch.maximum(d, ball+gap/2)
     return d
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-013
@@ -98,9 +98,7 @@ def _overlap(a, b)->tuple:
     if any(c.stop <= c.start for c in common): return None, None, None
     return common, *(tuple(slice(c.start-i.start, c.stop-i.start) for c, i in zip(common, whole)) for whole in (a, b))
 
-def _soft_min(a, b, blend=2.):
-    h = (blend - (a-b).abs()).clamp_min(0)/blend
-    return torch.minimum(a, b) - h*h*blend/4
+
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-015
 _paths = {  # tendons, nerve and vessels: (y, x, z) stations from the forearm to the fingers, radius in mm, sheath
