@@ -22,7 +22,8 @@ def cases(r, patients=12):
 def test_a_lesion_changes_only_what_the_truth_says(name):
     r = recipe(name)
     checked = set()
-    for k, person, side, found in cases(r):
+    for k, person, side, found in cases(r, 40):
+        if len(checked) == len(r.lesions) and k >= 12: break
         scanner = list(r.scanners.values())[k % 2]
         scene = r.scene(person, side, found)
         image, maps = r.image(scene, scanner, None), r.truth(scene)["reach"]
