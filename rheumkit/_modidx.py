@@ -656,6 +656,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'rheumkit/phantom/causes.py'),
                                          'rheumkit.phantom.causes.Graph.people': ( '2_phantom/causes.html#graph.people',
                                                                                    'rheumkit/phantom/causes.py'),
+                                         'rheumkit.phantom.causes.Graph.picture': ( '2_phantom/causes.html#graph.picture',
+                                                                                    'rheumkit/phantom/causes.py'),
                                          'rheumkit.phantom.causes.Graph.pull': ( '2_phantom/causes.html#graph.pull',
                                                                                  'rheumkit/phantom/causes.py'),
                                          'rheumkit.phantom.causes.Graph.pushes': ( '2_phantom/causes.html#graph.pushes',

@@ -6,12 +6,14 @@
 __all__ = ['forms', 'osteoarthritis', 'rheumatoid', 'spondyloarthritis', 'Variable', 'strength_of', 'scaled', 'Graph', 'lanes']
 
 # %% ../../nbs/2_phantom/13_causes.ipynb #13-causes-002
+import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 import numpy as np
 import pandas as pd
+from ..core.figures import Picture, picture
 
 # %% ../../nbs/2_phantom/13_causes.ipynb #13-causes-004
 forms = {  # form -> what a push of w does, in words
@@ -256,7 +258,7 @@ def lanes(edges:list,    # (from, to)
 @patch
 def diagram(self:Graph,
             causes:dict|None=None,   # Arrows to set, values to give; they are marked
-           ):                        # A matplotlib figure; show it with `picture(graph.diagram(), graph.alt())`
+           ):                        # A matplotlib figure
     "The graph as a picture: boxes with arrows and their strengths; dashed what nobody measures."
     import matplotlib.pyplot as plt
     t = self.table(causes); graph, do, sent = self.changed(causes); extra = [*self.seen, *(["centre"] if sent else [])]
@@ -273,6 +275,14 @@ def diagram(self:Graph,
     for what in extra: _box(ax, at[what], what, ":" if what != "centre" else "-", "#eeeeee" if what != "centre" else "#fde3c8")
     ax.set_xlim(-1, 2.3*(columns-1)+1); ax.set_ylim(-max(rows)*.66-.45, -min(rows)*.66+.45); ax.axis("off")
     return fig
+
+@patch
+def picture(self:Graph, causes:dict|None=None)->Picture:
+    "The diagram with its words, in few colours, so that it is a small file."
+    from PIL import Image
+    drawn, small = picture(self.diagram(causes), self.alt(causes)), io.BytesIO()
+    Image.open(io.BytesIO(drawn.png)).convert("RGB").quantize(24).save(small, "PNG", optimize=True)
+    return Picture(small.getvalue(), drawn.alt)
 
 def _spoken(name): return name.replace("_0_10", " 0–10").replace("mg_l", "mg/l").replace("u_l", "U/l").replace("_", " ")
 
