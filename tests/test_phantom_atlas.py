@@ -60,7 +60,7 @@ def test_images_truth_and_table_fit_together(name):
 # Share of the summed change of a noise-free picture that lies on the lesion or within two pixels of it. Rays, voxels and blood are seen where they are: what is left is blur and edge
 # enhancement (a flattened condyle is thinner than a pixel, and thin capillaries are mostly blur). Sound is different: a lesion takes or leaves some of the pulse for all that lies beneath,
 # so there it is the lesion *and the columns below it* that must hold the change, and the lesion alone nearly half.
-PRECISE = {"DX": .95, "CT": .95, "MR": .8, "XC": .85, "US": .4}
+PRECISE = {"DX": .95, "CT": .95, "MR": .8, "XC": .8, "US": .4}
 BENEATH = .9
 MOST = 1/3      # No lesion covers more of a picture than this, but for those that fill their muscle or the fat above it:
 HOSTS = {**{("muscle-ultrasound", kind): ("rectus femoris", "vastus intermedius") for kind in ("oedema", "fat replacement")},
@@ -100,7 +100,7 @@ def test_a_lesion_changes_pixels_only_where_the_truth_says(name):
             host = near(torch.isin(truth["structures"], torch.tensor([r.structures.index(s)+1 for s in HOSTS[name, kind]], dtype=torch.uint8)))
             assert float(lesion[host].sum()) > .97*float(lesion.sum()), f"{kind} is not only in {HOSTS[name, kind]}"
         else: assert covered <= MOST, f"{kind} covers {covered:.0%} of the picture"
-        if r.modality != "US": assert float(reach.float().mean()) <= 2/3, f"{kind} reaches nearly everywhere"
+        if r.modality != "US": assert float(reach.float().mean()) <= 3/4, f"{kind} reaches nearly everywhere"
         gone = r.truth(bare)
         assert not gone["lesions"][k].any() and not gone["reach"][k].any(), f"{kind} is gone, its map is not"
 
