@@ -276,9 +276,9 @@ def spine_transfer(real, patients=1000, epochs=7, seeds=3, develop=False):
         def score(t, d, k=k): return float(np.nanmean([dice(a == k, b == k) if (a == k).any() else np.nan for a, b in zip(t, d)]))
         found.append(row("lumbar spine MRI", f"Dice of {name}, trained on simulated slices alone (first seed)", interval(score, truth, drawn[0], who)))
     found.append(row("lumbar spine MRI", "mean Dice of vertebrae and discs (first seed)", interval(mean_dice, truth, drawn[0], who)))
-    spread = Estimate(np.mean(each), *(np.mean(each) + sign*np.std(each) for sign in (-1, 1)))
+    spread = Estimate(np.mean(each), *(np.mean(each) + sign*np.std(each, ddof=1) for sign in (-1, 1)))
     found.append(row("lumbar spine MRI", f"mean Dice, mean of {seeds} seeds ± SD", spread))
-    print("mean Dice of the seeds", np.round(each, 3), f"{np.mean(each):.3f} ± {np.std(each):.3f}", flush=True)
+    print("mean Dice of the seeds", np.round(each, 3), f"{np.mean(each):.3f} ± {np.std(each, ddof=1):.3f}", flush=True)
     return found
 
 
