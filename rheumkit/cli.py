@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WIDGET', 'lab_command', 'put_to_sleep', 'quiet_config', 'run_until_told', 'lab', 'version_of', 'widget_trouble',
-           'processor_trouble', 'has_fast_bfloat16', 'findings', 'doctor', 'demo', 'pitfalls_with_results',
+           'processor_trouble', 'has_fast_bfloat16', 'findings', 'doctor', 'demo', 'modules_with_results', 'how_long',
            'make_results', 'list_recipes', 'simulate_files', 'run_class', 'parser', 'main']
 
 # %% ../nbs/cli.ipynb #cli-002
@@ -185,24 +185,31 @@ def demo(out:Path,                     # Folder for report.html and results.json
     return 0
 
 # %% ../nbs/cli.ipynb #cli-019
-def pitfalls_with_results()->list[str]:
-    "The pitfalls that keep a table, by name."
-    import rheumkit.pitfalls as floor
-    names = sorted(f.stem for f in Path(floor.__file__).parent.glob("*.py") if not f.stem.startswith("_"))
-    return [name for name in names if hasattr(importlib.import_module(f"rheumkit.pitfalls.{name}"), "make_results")]
+def modules_with_results()->dict:  # Name -> module
+    "The modules that keep a table: pitfalls, and the routes' trial of all systems."
+    import rheumkit.pitfalls, rheumkit.routes
+    names = [f"rheumkit.{floor}.{f.stem}" for floor, package in (("pitfalls", rheumkit.pitfalls), ("routes", rheumkit.routes)) for f in sorted(Path(package.__file__).parent.glob("*.py")) if not f.stem.startswith("_")]
+    return {name.rpartition(".")[2]: module for name in names if hasattr(module := importlib.import_module(name), "make_results")}
+
+def how_long(name:str)->str:
+    "How long a table will take, by the one that is kept: its rows, and the seconds they took where it says so."
+    from rheumkit.core.sweeps import results
+    try: table = results(name)
+    except FileNotFoundError: return "made for the first time; the bar says how long"
+    if "seconds" not in table: return f"{len(table)} rows; the bar says how long"
+    return f"{len(table)} rows, about {max(1, round(table.seconds.sum()/60))} minutes of one processor core"
 
 # %% ../nbs/cli.ipynb #cli-020
-def make_results(names:list[str]|None=None,  # Which pitfalls; all that keep a table if None
+def make_results(names:list[str]|None=None,  # Which tables; all if None
                  jobs:int=2,                 # Processes
                  store:Path|None=None,       # Where finished cells are kept, so that a stopped run goes on
                 )->int:
-    "Run the sweeps of the pitfalls and keep their tables; returns 0."
-    known = pitfalls_with_results()
-    if unknown := set(names or []) - set(known): raise SystemExit(f"no pitfall called {', '.join(sorted(unknown))} keeps results; there are {', '.join(known)}")
+    "Run the sweeps and keep their tables; returns 0. Finished rows are kept as they come, so a stopped run goes on where it stopped."
+    known = modules_with_results()
+    if unknown := set(names or []) - set(known): raise SystemExit(f"nothing called {', '.join(sorted(unknown))} keeps results; there are {', '.join(known)}")
     for name in names or known:
-        print(f"{name} ...", flush=True)
-        module = importlib.import_module(f"rheumkit.pitfalls.{name}")
-        print(f"  kept in {Path(module.make_results(store=Path(store or 'build/sweeps')/name, jobs=jobs)).name}")
+        print(f"{name}: {how_long(name)}", flush=True)
+        print(f"  kept in {Path(known[name].make_results(store=Path(store or 'build/sweeps')/name, jobs=jobs)).name}")
     return 0
 
 # %% ../nbs/cli.ipynb #cli-026
@@ -280,8 +287,8 @@ def parser()->argparse.ArgumentParser:
     one.add_argument("folder", type=Path, help="folder of the class")
     one.add_argument("--handed-in", type=Path, required=True, help="folder with one folder for each student, their notebooks in it")
     commands.add_parser("doctor", help="what is installed, and will it work")
-    one = commands.add_parser("results", help="make the tables over doses and seeds that the pitfalls show")
-    one.add_argument("names", nargs="*", help="pitfalls, by name (default: all)")
+    one = commands.add_parser("results", help="make the tables that take too long for a lesson: pitfalls over doses and seeds, and the trial of all systems")
+    one.add_argument("names", nargs="*", help="tables, by name, e.g. systems (default: all)")
     one.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     return top
 
