@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['dark_paint', 'light_paint', 'daylight', 'lamp', 'cylinder', 'window', 'cylinder_interval', 'lit', 'camera_rays',
-           'checker_shadow', 'quantise']
+           'paint_and_light', 'checker_shadow', 'quantise']
 
 # %% ../../nbs/1_images/00_pixels.ipynb #00-pixels-003
 import torch
@@ -73,23 +73,27 @@ def camera_rays(rows:int, columns:int): # Start (3,) and directions (rows, colum
     v, u = torch.meshgrid(torch.linspace(.27, -.27, rows), torch.linspace(-.27, .27, columns)*columns/rows, indexing="ij")
     return eye, ahead + u[...,None]*right + v[...,None]*up
 
-def checker_shadow(rows:int=300, columns:int=400)->tuple: # (picture (rows, columns) in 0..1, square A, square B as masks)
-    "A checkerboard with a cylinder and its shadow (after Adelson 1995). Square A is dark and in the light, B is light and in the shadow; both send back the same."
-    start, way = camera_rays(2*rows, 2*columns)                            # four rays a pixel: smooth edges
+def paint_and_light(rows:int, columns:int)->tuple: # (paint, light, board, body): shares of 1 (rows, columns), place on the board (rows, columns, 3), is it the cylinder?
+    "What the scene is made of: how much every point sends back, and how much light reaches it. The picture is their product."
+    start, way = camera_rays(rows, columns)
     board = start - way*(start[2]/way[...,2])[...,None]
     place = board[...,:2].floor()
     on = ((place>=0) & (place<5)).all(-1)
     paint = torch.where(on, torch.where((place.sum(-1)%2)==0, light_paint, dark_paint), torch.tensor(.5))
-    picture = paint*lit(board)
     enter, leave, lid = cylinder_interval(start.expand(way.shape), way, *cylinder)
     body = (enter<leave) & (enter>0)
     hit = start + way*enter[...,None]
     normal = torch.stack([(hit[...,0]-cylinder[0][0])/cylinder[1], (hit[...,1]-cylinder[0][1])/cylinder[1], torch.zeros_like(enter)], -1)
     normal = torch.where(lid[...,None], torch.tensor([0., 0., 1.]), normal)
-    picture = torch.where(body, .72*(daylight+(1-daylight)*(normal@lamp).clamp(min=0)/lamp[2]), picture)
+    light = torch.where(body, daylight+(1-daylight)*(normal@lamp).clamp(min=0)/lamp[2], lit(board))
+    return torch.where(body, torch.tensor(.72), paint), light, board, body
+
+def checker_shadow(rows:int=300, columns:int=400)->tuple: # (picture (rows, columns) in 0..1, square A, square B as masks)
+    "A checkerboard with a cylinder and its shadow (after Adelson 1995). Square A is dark and in the light, B is light and in the shadow; both send back the same."
+    paint, light, board, body = paint_and_light(2*rows, 2*columns)          # four rays a pixel: smooth edges
     middle = lambda x, y: ((board[...,0]-x).abs()<.42) & ((board[...,1]-y).abs()<.42) & ~body
     small = lambda m: torch.nn.functional.avg_pool2d(m.float()[None], 2)[0]
-    return small(picture), small(middle(1.5, 4.5))==1, small(middle(2.5, 2.5))==1
+    return small(paint*light), small(middle(1.5, 4.5))==1, small(middle(2.5, 2.5))==1
 
 # %% ../../nbs/1_images/00_pixels.ipynb #00-pixels-030
 def quantise(image:Tensor,        # Any intensities
