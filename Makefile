@@ -10,6 +10,7 @@
 #   make samples   data_samples/, the small simulated cohort (same versions and seed, same bytes)
 #   make refresh   run notebooks and clean them in place; make refresh NB=nbs/3_learning/00_convolution.ipynb for one
 #   make export    notebooks -> modules
+#   make docs      the course as a web page, with search and API, to be read offline -> build/docs/html/index.html
 #   make readme    nbs/index.ipynb -> README.md
 #   make clean     take away what was made
 
@@ -17,7 +18,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: venv lab demo test check bench results realism samples refresh export readme clean
+.PHONY: venv lab demo test check bench results realism samples refresh export readme docs clean
 
 $(READY): pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -61,6 +62,9 @@ export: $(READY)
 
 readme: $(READY)
 	$(BIN)/python tools/readme.py
+
+docs: $(READY)
+	$(BIN)/python tools/docs.py
 
 clean:
 	rm -rf build dist *.egg-info demo demo-real realism artefacts .pytest_cache .hypothesis .ruff_cache .import_linter_cache
