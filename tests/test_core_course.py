@@ -138,3 +138,17 @@ def test_wheel_carries_the_course(tmp_path):
     assert (tmp_path/"mine"/"index.ipynb").exists() and (tmp_path/"mine"/"settings.ini").exists()
     kept = {f.name for f in (notebooks.ROOT/"rheumkit"/"_results").glob("*.csv")} if (notebooks.ROOT/"rheumkit"/"_results").is_dir() else set()
     assert kept == {f.name for f in (target/"rheumkit"/"_results").glob("*.csv")}
+
+
+def test_terms_of_the_lessons_lead_to_the_glossary(root, tmp_path):
+    from urllib.parse import unquote
+    course.build_course(root, tmp_path/"course")
+    glossary = json.loads((tmp_path/"course"/"glossary.ipynb").read_text(encoding="utf-8"))
+    headings = {line[4:].replace(" ", "-") for cell in glossary["cells"] for line in cell["source"].splitlines() if line.startswith("### ")}
+    assert len(headings) > 90
+    lessons = [f for f in (tmp_path/"course").rglob("*.ipynb") if course.is_lesson(json.loads(f.read_text(encoding="utf-8")))]
+    for file in lessons:
+        text = "\n".join(c["source"] for c in json.loads(file.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "markdown")
+        links = re.findall(r"\]\(([^)]*glossary\.ipynb)#([^)]+)\)", text)
+        assert len(links) > 3 and len(links) == len(set(links)), file.name
+        assert all((file.parent/path).resolve() == (tmp_path/"course"/"glossary.ipynb").resolve() and unquote(where) in headings for path, where in links), file.name

@@ -119,9 +119,9 @@ def test_a_small_network_beats_the_simple_baseline_on_an_unseen_scanner_and_stay
     from rheumkit.phantom.readers import Reader
 
     alpha, beta = list(knee_scanners)[:2]
-    seen, unseen = (simulate("knee-radiograph", patients=n, seed=seed, scanner=name, size=(56, 56)) for n, seed, name in ((110, 1, alpha), (50, 2, beta)))
-    learn = learner(SimpleNamespace(train=seen, valid=None), "kellgren_lawrence", task="grade", seed=0, batch=32)
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(24, 5e-3)
+    seen, unseen = (simulate("knee-radiograph", patients=n, seed=seed, scanner=name, size=(64, 64)) for n, seed, name in ((150, 1, alpha), (60, 2, beta)))
+    learn = learner(SimpleNamespace(train=seen, valid=None), "kellgren_lawrence", task="grade", seed=0, batch=32, mirror={"side": "L"})
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(36, 5e-3)
     said = predictions(learn, unseen).prediction.to_numpy()
     true, scale = unseen.table.kellgren_lawrence_true.to_numpy(), knee_radiograph.scales["kellgren_lawrence"]
 

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['PLUMBING', 'SOLUTION', 'source_of', 'directives', 'without_directives', 'tags', 'is_for_learners', 'stub',
            'as_exercise', 'worked_solution', 'reveal', 'for_learners', 'imported_instead', 'with_imports',
-           'learners_edition', 'is_lesson', 'notebooks_in', 'course_paths', 'follow_links', 'build_course', 'heading',
-           'ReadingList', 'digest', 'place_file', 'course_folder', 'place']
+           'learners_edition', 'is_lesson', 'notebooks_in', 'course_paths', 'follow_links', 'glossary_terms',
+           'link_terms', 'course_notebook', 'build_course', 'heading', 'ReadingList', 'digest', 'place_file',
+           'course_folder', 'place']
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-002
 import ast
@@ -19,6 +20,7 @@ import shutil
 import tempfile
 import textwrap
 from pathlib import Path
+from urllib.parse import quote
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-004
 def source_of(cell:dict)->str:
@@ -181,7 +183,7 @@ def notebooks_in(nbs:Path)->dict[str, dict]:
 # %% ../../nbs/0_core/05_course.ipynb #05-course-031
 def course_paths(notebooks:dict[str, dict])->dict[str, str]:
     "Where each notebook of the repository stands in the course."
-    return {path: path if path == "index.ipynb" or is_lesson(notebook) else f"workshop/{path}" for path, notebook in notebooks.items()}
+    return {path: path if path in ("index.ipynb", "glossary.ipynb") or is_lesson(notebook) else f"workshop/{path}" for path, notebook in notebooks.items()}
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-032
 def follow_links(source:str,               # Markdown
@@ -195,6 +197,49 @@ def follow_links(source:str,               # Markdown
         return "](" + posixpath.relpath(moved[target], posixpath.dirname(moved[path]) or ".") + (found[2] or "") + ")"
     return re.sub(r"\]\(([^)#\s]+\.ipynb)(#[^)\s]*)?\)", lead, source)
 
+# %% ../../nbs/0_core/05_course.ipynb #05-course-033b
+def glossary_terms(notebook:dict)->dict[str, str]:  # Form of a word, in lower case unless it is an abbreviation -> its heading
+    "The terms of a glossary and their other forms."
+    text, found = "\n".join(source_of(cell) for cell in notebook["cells"] if cell["cell_type"] == "markdown"), {}
+    for name, also in re.findall(r"^### (.+)\n(?:\n<!-- also: (.+) -->)?", text, re.MULTILINE):
+        for form in [name, *also.split(", ")]:
+            if form: found[form if re.match(r"[A-Z]{2}", form) else form.lower()] = name
+    return found
+
+_PROTECTED = re.compile(r"(```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[[^\]]*\]\([^)]*\)|https?://\S+|<[^>\n]+>|^#+ [^\n]*|^> [^\n]*)", re.DOTALL | re.MULTILINE)
+"What is no running text: code, formulas, links, tags, headings, the line that promises."
+
+def link_terms(source:str,             # Markdown
+               terms:dict[str, str],   # From `glossary_terms`
+               glossary:str,           # Where the glossary is, seen from this notebook
+               seen:set[str],          # Headings that have a link already; grows
+              )->str:
+    "Markdown in which every term leads to the glossary where it first appears."
+    forms = sorted(terms, key=len, reverse=True)
+    if not forms: return source
+    word = re.compile(r"(?<![\w-])(" + "|".join(map(re.escape, forms)) + r")(?![\w-])", re.IGNORECASE)
+    def lead(found):
+        heading = terms.get(found[1], terms.get(found[1].lower()))
+        if heading is None or heading in seen: return found[1]
+        seen.add(heading)
+        return f"[{found[1]}]({glossary}#{quote(heading.replace(' ', '-'))})"
+    return "".join(part if k % 2 else word.sub(lead, part) for k, part in enumerate(_PROTECTED.split(source)))
+
+# %% ../../nbs/0_core/05_course.ipynb #05-course-033d
+def course_notebook(notebook:dict,               # A notebook of the repository
+                    path:str,                    # Where it stands there
+                    moved:dict[str, str],        # Where each notebook stands in the course
+                    terms:dict[str, str]|None=None, # From `glossary_terms`
+                    solutions:bool=True,         # See `learners_edition`
+                   )->dict:
+    "The learner's edition, with links that lead where they should, to the glossary too."
+    made, seen = learners_edition(notebook, solutions), set()
+    for k, cell in enumerate(made["cells"]):
+        if cell["cell_type"] != "markdown": continue
+        cell["source"] = follow_links(cell["source"], path, moved)
+        if k and is_lesson(notebook): cell["source"] = link_terms(cell["source"], terms or {}, posixpath.relpath("glossary.ipynb", posixpath.dirname(moved[path]) or "."), seen)
+    return made
+
 # %% ../../nbs/0_core/05_course.ipynb #05-course-034
 def build_course(root:Path,               # The repository
                  target:Path,             # Folder to make; it must not hold anything yet
@@ -204,11 +249,9 @@ def build_course(root:Path,               # The repository
     root, target = Path(root), Path(target)
     if target.exists() and any(target.iterdir()): raise FileExistsError(f"{target} is not empty; the course is made into a folder of its own")
     notebooks = notebooks_in(root/"nbs")
-    moved = course_paths(notebooks)
+    moved, terms = course_paths(notebooks), glossary_terms(notebooks["glossary.ipynb"]) if "glossary.ipynb" in notebooks else {}
     for path, notebook in notebooks.items():
-        made = learners_edition(notebook, solutions)
-        for cell in made["cells"]:
-            if cell["cell_type"] == "markdown": cell["source"] = follow_links(cell["source"], path, moved)
+        made = course_notebook(notebook, path, moved, terms, solutions)
         (target/moved[path]).parent.mkdir(parents=True, exist_ok=True)
         (target/moved[path]).write_text(json.dumps(made, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     if (root/"data_samples").is_dir(): shutil.copytree(root/"data_samples", target/"data_samples")

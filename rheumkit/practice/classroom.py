@@ -21,7 +21,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..core.course import SOLUTION, build_course, course_paths, follow_links, heading, is_lesson, learners_edition, notebooks_in, place_file, source_of, tags, worked_solution
+from ..core.course import build_course, course_notebook, course_paths, glossary_terms, heading, is_lesson, notebooks_in, place_file, source_of, tags, worked_solution
 
 # %% ../../nbs/7_practice/00_classroom.ipynb #00-classroom-003
 class ClassError(ValueError):
@@ -103,9 +103,8 @@ def teachers_book(lessons:dict,       # Name -> path, from `chosen_lessons`
             "<p>Not for students: it holds the solutions. For teaching and research only; not a medical device. All images are simulated.</p>"
             f"<table><thead><tr><th>Lesson</th><th>Minutes</th><th>of which</th></tr></thead><tbody>{rows}</tbody><tfoot><tr><th>All</th><th>{total}</th><th></th></tr></tfoot></table>{''.join(parts)}</html>\n")
 
-def with_notes(notebook:dict)->dict:
-    "A lesson as the teacher opens it: solutions behind a reveal, and the teacher's notes."
-    opened = learners_edition(notebook)
+def with_notes(notebook:dict, opened:dict)->dict:
+    "A lesson as the teacher opens it: as a learner does, with solutions behind a reveal, and the teacher's notes."
     notes = [{"cell_type": "markdown", "id": f"teacher-{k}", "metadata": {"tags": ["teacher"]}, "source": source_of(c)} for k, c in enumerate(c for c in notebook["cells"] if "teacher" in tags(c))]
     return opened | {"cells": opened["cells"] + notes}
 
@@ -189,13 +188,11 @@ def as_bytes(notebook:dict)->bytes: return (json.dumps(notebook, ensure_ascii=Fa
 
 def class_files(lessons:dict, notebooks:dict)->dict:  # Path -> bytes
     "The teacher's part of a class, and the sources that nbgrader works from."
-    moved = course_paths(notebooks)
+    moved, terms = course_paths(notebooks), glossary_terms(notebooks["glossary.ipynb"])
     files = {"teacher/book.html": teachers_book(lessons, notebooks).encode()}
     for name, path in lessons.items():
-        for target, made in ((f"teacher/{moved[path]}", with_notes(notebooks[path])), (f"nbgrader/source/{name}/{name}.ipynb", learners_edition(notebooks[path], solutions=False))):
-            for cell in made["cells"]:
-                if cell["cell_type"] == "markdown": cell["source"] = follow_links(cell["source"], path, moved)
-            files[target] = as_bytes(made)
+        files[f"teacher/{moved[path]}"] = as_bytes(with_notes(notebooks[path], course_notebook(notebooks[path], path, moved, terms)))
+        files[f"nbgrader/source/{name}/{name}.ipynb"] = as_bytes(course_notebook(notebooks[path], path, moved, terms, solutions=False))
     return files
 
 # %% ../../nbs/7_practice/00_classroom.ipynb #00-classroom-016
