@@ -12,7 +12,6 @@ exclude_patterns = []
 html_domain_indices = False                   # the API page lists the modules
 smartquotes = False
 add_module_names = False
-python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 
 nb_execution_mode = "off"                      # the notebooks carry what they showed when they ran
