@@ -310,7 +310,7 @@ def rays(distance:Tensor,   # Distance to a surface in mm, (..., depth, height, 
     reach, soft, layers, outside = 1.3*step, np.float32((edge/4)**2), distance.numpy(), 0.
     for k in range(distance.shape[-3]):
         d = np.clip(layers[..., k, :, :], -reach, reach); r = d*d; r += soft; np.sqrt(r, out=r)   # the share inside is (1-d/r)/2, and between two depths (1-(d0+d1)/(r0+r1))/2
-        if k: before += d; length += r; before /= length; outside = before if k == 1 else np.add(outside, before, out=outside)
+        if k: before += d; length += r; before /= length; outside = before if k == 1 else np.add(outside, before, out=outside)   # noqa: F821 (set in the round before)
         before, length = d, r
     return torch.from_numpy((distance.shape[-3]-1)*step/2 - outside*np.float32(step/2*math.sqrt(reach**2+float(soft))/reach)).clamp_min_(0)
 
