@@ -98,15 +98,16 @@ def as_page(notebook, module, path, moved, pictures):
 def floor_of(path): return re.sub(r"^\d+_", "", posixpath.dirname(path)) or "roof"
 
 
-def section(page, title, said, head, entries):
+def section(page, title, said, head, entries, roof="Roof"):
     "A page that leads to others, floor by floor, and gives them their place in the navigation: `entries` are (floor, path, cells of its row)."
     out = [f"# {title}", said]
     for floor in FLOORS:
         rows = [([f"[{cells[0]}]({from_page(path, page)})", *cells[1:]], from_page(path, page)) for its, path, *cells in entries if its == floor]
         if not rows: continue
+        called = roof if floor == "roof" else floor.capitalize()
         table = [head, ["---"]*len(head), *([str(c or "").replace("|", "\\|") for c in cells] for cells, _ in rows)]
-        out += [f"## {floor.capitalize()}", "\n".join("| " + " | ".join(cells) + " |" for cells in table),
-                "\n".join(["```{toctree}", ":hidden:", f":caption: {floor.capitalize()}", "", *(posixpath.splitext(path)[0] for _, path in rows), "```"])]
+        out += [f"## {called}", "\n".join("| " + " | ".join(cells) + " |" for cells in table),
+                "\n".join(["```{toctree}", ":hidden:", f":caption: {called}", "", *(posixpath.splitext(path)[0] for _, path in rows), "```"])]
     return "\n\n".join(out) + "\n"
 
 
@@ -126,7 +127,7 @@ def sources(folder):
     first = {name: api.line((module.__doc__ or "").split("\n")[0]) for name, module in modules.items()}
     said = [(floor_of(short.replace(".", "/")), api.page_of(name), short, first[name]) for name in modules if (short := name.removeprefix("rheumkit."))]
     lessons, workshop = ([r for r in rows if r[1].startswith("workshop/") == made_here] for made_here in (False, True))
-    pages["lessons.md"] = section("lessons.md", "Lessons", LESSONS, ["Lesson", ABOUT, "Minutes"], lessons)
+    pages["lessons.md"] = section("lessons.md", "Lessons", LESSONS, ["Lesson", ABOUT, "Minutes"], lessons, "To look up")
     pages["workshop/index.md"] = section("workshop/index.md", "Workshop", WORKSHOP, ["Notebook", ABOUT], [r[:4] for r in workshop])
     pages["api/index.md"] = section("api/index.md", "API", API, ["Module", ABOUT], said)
     for path, text in pages.items():
