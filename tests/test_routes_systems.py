@@ -1,0 +1,127 @@
+"The trial of the 67 systems: who is examined where, what makes a case, and what the kept table says."
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rheumkit.core.sweeps import results, stale
+from rheumkit.images.cohort import Cohort
+from rheumkit.phantom.recipes import recipe
+from rheumkit.phantom.systems import served, systems as listed
+from rheumkit.routes import systems
+
+OUTLINE, COLUMN, CLINICAL = "gca-artery-us-halo", "ra-hand-us-grade", "oa-knee-mri-tkr-prediction"
+
+
+@pytest.fixture
+def small(monkeypatch):
+    "Every system gets a handful of patients and two passes, so that a trial takes seconds."
+    for name, e in systems.efforts.items(): monkeypatch.setitem(systems.efforts, name, replace(e, size=(*e.size[:-2], 32, 32), train=16, test=8, epochs=2))
+    monkeypatch.setattr(systems, "effort", lambda name: replace(systems.efforts[served[name].recipe], size=(32, 32) if served[name].size else systems.efforts[served[name].recipe].size))
+    forget()
+    yield
+    forget()
+
+
+def forget():
+    for cached in (systems._looked, systems.answered, systems.sliced, systems.drawn): cached.cache_clear()
+
+
+def test_every_system_has_an_effort_that_fits_its_recipe_and_names_that_exist():
+    for name, s in served.items():
+        r, e = recipe(s.recipe), systems.effort(name)
+        assert len(e.size) in (len(r.size), 2) and 0 <= e.part[0] < e.part[1] <= 1 and 0 <= e.part[2] < e.part[3] <= 1
+        if systems.masks(name): assert all(group for group in systems.labels_of(name))
+        elif name in systems.auxiliary: assert not systems.masks(name)
+    for name, groups in systems.outlined.items():
+        r = recipe(served[name].recipe)
+        known = r.structures if systems.masks(name) == "structures" else r.lesions
+        assert {n for g in groups for n in ([g] if isinstance(g, str) else g)} <= set(known), name
+
+
+@pytest.mark.parametrize("name", [n for n, s in served.items() if s.pair or s.also] + [COLUMN])
+def test_cases_are_of_one_patient_and_of_scanners_that_the_other_part_does_not_have(name):
+    parts = []
+    for part in ("train", "test"):
+        e = systems.effort(name)
+        cohort = systems.simulate_system(name, patients=6, scanner=systems.booked(name, part == "test"), seed=part == "test", size=e.size)
+        rows, t = systems.cases(cohort.table, name), cohort.table
+        assert rows and len({len(r) for r in rows}) == 1
+        for r in rows:
+            assert len(r) == (2 if served[name].pair or served[name].also else 1) and t.patient_id[list(r)].nunique() == 1
+            if served[name].pair == "visits": assert t.visit[list(r)].tolist() == [0, 1] and t.side[list(r)].nunique() == 1
+            if served[name].pair == "sides": assert t.side[list(r)].nunique() == 2
+            if served[name].also: assert t.groupby(["modality", "body_part"]).ngroups == 2 and t.side[list(r)].nunique() == 1 and (t.modality[r[0]], t.body_part[r[0]]) != (t.modality[r[1]], t.body_part[r[1]])
+        parts.append(t)
+    assert not set(parts[0].patient_id) & set(parts[1].patient_id)
+    for r in (recipe(n) for n in (served[name].recipe, served[name].also) if n):
+        train, test = (set(t.scanner[(t.modality == r.modality) & (t.body_part == r.body_part)]) for t in parts)
+        assert test == {list(r.scanners)[-1]} and not train & test
+
+
+def test_the_same_question_of_the_same_images_is_computed_once():
+    assert systems.lead("oa-knee-xray-kl-siamese") == systems.lead("oa-knee-xray-kl-regression") == "oa-knee-xray-kl-regression"
+    assert systems.lead("ra-hand-xray-erosion-detect") != systems.lead("oa-hand-xray-osteophyte")
+    assert systems.lead("oa-knee-mri-tissues") == systems.lead("oa-knee-mri-patellofemoral") == "oa-knee-mri-bone-cartilage"
+    assert sorted(systems.in_order()) == sorted(served)
+
+
+def test_left_limbs_look_like_right_ones_and_contrasts_are_even():
+    x = torch.arange(24.).view(1, 2, 3, 4)
+    assert torch.equal(systems.as_right(x, "L", "CORONAL"), x.flip(-1)) and torch.equal(systems.as_right(x, "L", "SAGITTAL"), x.flip(1))
+    assert torch.equal(systems.as_right(x, "R", "CORONAL"), x) and torch.equal(systems.as_right(x, "L", "DORSAL LONGITUDINAL"), x)
+    two = torch.rand(2, 8, 8)*torch.tensor([5., 50.])[:, None, None] + 7
+    assert torch.allclose(systems.even(two, "MR").mean((1, 2)), torch.zeros(2), atol=1e-5) and torch.allclose(systems.even(two, "MR").std((1, 2)), torch.ones(2), atol=1e-5)
+    echoes = torch.rand(1, 8, 8)*torch.tensor([8., 4., 2.])[:, None, None]
+    ratio = lambda e: float(e[0].std()/e[2].std())
+    assert ratio(systems.even(echoes, "MR")) == pytest.approx(4, rel=1e-4), "echoes keep their decay"
+    assert torch.allclose(systems.even(two*1000, "CT"), two)
+
+
+def test_scores_reward_what_is_right():
+    t = np.array([0, 1, 2, 0, 1, 2])
+    assert systems.score("classify")(t, np.eye(3)[t]) == 1 and systems.score("grade")(t, t[:, None].astype(float)) == 1
+    assert systems.score("regress")(t, 3.*t[:, None]) == pytest.approx(1) and systems.score("regress")(t, np.ones((6, 1))) == 0
+    assert systems.score("classify")(np.array([0, 1]), np.array([[.2, .8], [.9, .1]])) == 0
+
+
+def test_the_baseline_finds_what_has_its_place_and_its_grey():
+    def cohort(seed):
+        rng = torch.Generator().manual_seed(seed)
+        y = torch.zeros(20, 24, 24, dtype=torch.uint8); y[:, 6:14, 8:18] = 1
+        return Cohort(pd.DataFrame({"image_id": [f"{seed}-{i}" for i in range(20)], "patient_id": [f"{seed}-{i}" for i in range(20)], "slice": 0}), torch.randn(20, 1, 24, 24, generator=rng)*.5 + y[:, None], truth={"answer": y})
+    one, other = cohort(0), cohort(1)
+    assert systems.pooled_dice(systems.counts(other.truth_tensor("answer") > 0, systems.place_and_grey(one, other, [1]))[:, None]) > .9
+
+
+def test_an_outline_that_nobody_has_does_not_count():
+    counted = np.array([[[10., 20.], [0, 0]], [[10., 20.], [0, 0]]])
+    assert systems.pooled_dice(counted) == .5 and np.isnan(systems.pooled_dice(counted[:, 1:]))
+
+
+@pytest.mark.parametrize("name", [OUTLINE, COLUMN, CLINICAL])
+def test_a_trial_gives_a_whole_row(name, small):
+    r = systems.demonstrate(name, seed=3)
+    assert r["low"] <= r["difference"] <= r["high"] and r["difference"] == pytest.approx(r["network"] - r["baseline"])
+    assert r["route"] == listed().set_index("id").route[name] and r["metric"] and np.isfinite([r["network"], r["baseline"], r["ceiling"]]).all()
+
+
+def test_the_same_seed_gives_the_same_row(small):
+    one = systems.demonstrate(OUTLINE, seed=3)
+    forget()
+    assert repr(one | {"seconds": 0}) == repr(systems.demonstrate(OUTLINE, seed=3) | {"seconds": 0})
+
+
+def test_the_kept_table_is_of_the_present_code():
+    assert not stale("systems"), "the code that made the table of systems has changed: run `rheumkit results systems`"
+
+
+def test_the_kept_table_has_every_system_and_says_honestly_which_fail():
+    table = results("systems")
+    assert set(table.system) == set(served)
+    assert (table.low <= table.difference).all() and (table.difference <= table.high).all()
+    assert (table.beats == (table.low > 0)).all() and (table.below == ~(table.network > table.ceiling)).all()
+    for lead, group in table.groupby("computed_with"): assert lead in set(group.system)
+    assert table.beats.mean() > .6, "most questions can be answered, or the phantom hides them"
