@@ -206,7 +206,7 @@ def glossary_terms(notebook:dict)->dict[str, str]:  # Form of a word, in lower c
             if form: found[form if re.match(r"[A-Z]{2}", form) else form.lower()] = name
     return found
 
-_PROTECTED = re.compile(r"(```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[[^\]]*\]\([^)]*\)|https?://\S+|<[^>\n]+>|^#+ [^\n]*|^> [^\n]*)", re.DOTALL | re.MULTILINE)
+_PROTECTED = re.compile(r"(```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]+\$|!?\[[^\]]*\]\([^)]*\)|https?://\S+|<summary>.*?</summary>|<[^>\n]+>|^#+ [^\n]*|^> [^\n]*)", re.DOTALL | re.MULTILINE)
 "What is no running text: code, formulas, links, tags, headings, the line that promises."
 
 def link_terms(source:str,             # Markdown
@@ -272,7 +272,8 @@ class ReadingList:
     def __init__(self,
                  paths:list[str],              # Notebooks, relative to `folder`
                  folder:Path=Path(".")):       # The folder of the index
-        self.rows = [(path, heading(json.loads((Path(folder)/path).read_text(encoding="utf-8")))) for path in paths]
+        found = [path if (Path(folder)/path).exists() else f"workshop/{path}" for path in paths]   # in a learner's folder the workshop has a folder of its own
+        self.rows = [(path, heading(json.loads((Path(folder)/path).read_text(encoding="utf-8")))) for path in found]
     @property
     def minutes(self)->int: return sum(row["minutes"] for _, row in self.rows)
     def _repr_markdown_(self)->str:
