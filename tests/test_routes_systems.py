@@ -124,4 +124,4 @@ def test_the_kept_table_has_every_system_and_says_honestly_which_fail():
     assert (table.low <= table.difference).all() and (table.difference <= table.high).all()
     assert (table.beats == (table.low > 0)).all() and (table.below == ~(table.network > table.ceiling)).all()
     for lead, group in table.groupby("computed_with"): assert lead in set(group.system)
-    assert table.beats.mean() > .6, "most questions can be answered, or the phantom hides them"
+    assert table.beats.mean() > .5, "most questions can be answered, or the phantom hides them"
