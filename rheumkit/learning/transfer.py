@@ -11,7 +11,7 @@ from torch import Tensor, nn
 # %% auto #0
 __all__ = ['photograph_weights', 'photograph_network']
 
-# %% ../../nbs/3_learning/05_transfer.ipynb #05-transfer-025
+# %% ../../nbs/3_learning/05_transfer.ipynb #05-transfer-027
 def photograph_weights(folder:str|Path|None=None,   # Where to look; None: the checkpoints of torch's hub cache
                        name:str="resnet18",         # Which network of torchvision
                       )->Path|None:                 # The file, or None if there is none; nothing is ever downloaded
@@ -19,7 +19,7 @@ def photograph_weights(folder:str|Path|None=None,   # Where to look; None: the c
     folder = Path(folder) if folder else Path(torch.hub.get_dir())/"checkpoints"
     return next(iter(sorted(folder.glob(f"{name}-*.pth"))), None)
 
-# %% ../../nbs/3_learning/05_transfer.ipynb #05-transfer-026
+# %% ../../nbs/3_learning/05_transfer.ipynb #05-transfer-028
 def photograph_network(state:dict,                  # State dict of torchvision's ResNet-18, colour images in
                        outputs:int,                 # Numbers that come out of the new head; 0 gives the 512 features themselves
                       )->nn.Module:                 # (N,1,H,W) of mean 0 and SD 1 → (N,outputs)
