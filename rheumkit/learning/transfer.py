@@ -4,12 +4,60 @@
 
 # %% ../../nbs/3_learning/05_transfer.ipynb #05-transfer-003
 from __future__ import annotations
+
 from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..images.cohort import Cohort
+
 # %% auto #0
-__all__ = ['photograph_weights', 'photograph_network']
+__all__ = ['centred', 'two_groups', 'drawn', 'PlaceNetwork', 'photograph_weights', 'photograph_network']
+
+# %% ../../nbs/3_learning/05_transfer.ipynb #05-transfer-006
+def centred(cohort:Cohort,
+            rows,              # Which rows of it
+            size:int=64,       # Height and width of the cut, pixels
+           )->Cohort:          # Those rows, cut to the joint in the middle; decoded
+    "Part of a cohort of joints, without what lies around them."
+    part = cohort.where(np.isin(np.arange(len(cohort)), rows))
+    edge = (part.tensor().shape[-1] - size)//2
+    return Cohort(part.table.reset_index(drop=True), part.tensor()[..., edge:edge + size, edge:edge + size].clone(), spacing=part.spacing, simulated=part.simulated)
+
+def two_groups(cohort:Cohort,
+               yes, no,          # (N,) true for the images of either group; an image may be in neither
+               count:int,        # Patients of each group
+              )->Cohort:         # One image a patient, with the column `label`: true or false
+    "As many patients of one kind as of the other; nobody is in both. ValueError where there are too few."
+    rows = [cohort.table[mask].groupby("patient_id").head(1) for mask in (yes, no)]
+    rows[1] = rows[1][~rows[1]["patient_id"].isin(rows[0]["patient_id"])]
+    if min(map(len, rows)) < count: raise ValueError(f"only {[len(r) for r in rows]} patients in the two groups, not {count}: simulate more")
+    chosen = [i for r in rows for i in r.index[:count]]
+    out = centred(cohort, chosen)
+    out.table["label"] = np.asarray(yes)[sorted(chosen)]
+    return out
+
+def drawn(pool:Cohort,           # With the column `label`
+          count:int,             # How many, half of either label
+          seed:int,
+         )->Cohort:
+    "A few of many patients, drawn by lot."
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(np.flatnonzero(pool.table["label"] == value))[:count//2] for value in (True, False)]
+    return pool.where(np.isin(np.arange(len(pool)), np.concatenate(rows)))
+
+class PlaceNetwork(nn.Module):
+    "Three convolutions with strides (the body, `features`), then a layer that knows *where* in the image each feature was found (`head`). For (N, 1, 64, 64)."
+    def __init__(self, outputs:int=2, width:int=16):
+        super().__init__()
+        layers, before = [], 1
+        for after in (width, 2*width, 2*width):
+            layers += [nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            before = after
+        self.features, self.head = nn.Sequential(*layers, nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(.2)), nn.Linear(32*width, outputs)
+    def forward(self, x:Tensor)->Tensor: return self.head(self.features(x))
 
 # %% ../../nbs/3_learning/05_transfer.ipynb #05-transfer-027
 def photograph_weights(folder:str|Path|None=None,   # Where to look; None: the checkpoints of torch's hub cache
