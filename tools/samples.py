@@ -9,6 +9,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from rheumkit.images.cohort import Cohort
@@ -54,9 +55,15 @@ def make(folder: Path, samples: dict = SAMPLES) -> Path:
 
 
 def checksums(folder: Path) -> dict:
-    "File -> SHA-256 of its bytes, for everything but checksums.json itself."
+    "File -> SHA-256 of its bytes, for everything but checksums.json itself; of masks (.npz) that of the arrays, as releases of Python write the zip around them differently."
     files = sorted(p for p in Path(folder).rglob("*") if p.is_file() and p.name != "checksums.json")
-    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(content(p)).hexdigest() for p in files}
+
+
+def content(path: Path) -> bytes:
+    "What a file says: its bytes, or names, types, shapes and values of its arrays."
+    if path.suffix != ".npz": return path.read_bytes()
+    with np.load(path) as arrays: return b"".join(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode() + arrays[name].tobytes() for name in sorted(arrays.files))
 
 
 if __name__ == "__main__":
