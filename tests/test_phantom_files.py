@@ -129,7 +129,7 @@ def centres(seg):
 @pytest.mark.parametrize("name, first, way, second", [
     ("knee-mri", "patella", "front", "femur"), ("knee-mri", "femur", "head", "tibia"), ("knee-mri", "tibia lateral cartilage", "lateral", "tibia medial cartilage"),
     ("hip-mri", "femur", "lateral", "hip bone"), ("hip-mri", "hip bone", "head", "femur"),
-    ("wrist-mri", "metacarpal 1", "lateral", "metacarpal 5"), ("wrist-mri", "radius", "head", "metacarpal 3"), ("wrist-mri", "flexor tendons", "front", "extensor tendons"),
+    ("wrist-mri", "metacarpal 1", "lateral", "metacarpal 3"), ("wrist-mri", "radius", "head", "metacarpal 3"), ("wrist-mri", "flexor tendons", "front", "extensor tendons"),
     ("hand-hrpqct", "metacarpal 2", "lateral", "metacarpal 3"), ("hand-hrpqct", "phalanges", "head", "metacarpal 2"),
     ("hand-mri", "phalanx", "head", "metacarpal or metatarsal"), ("hand-mri", "extensor tendon", "front", "flexor tendon"),
     ("foot-mri", "metacarpal or metatarsal", "head", "phalanx"), ("foot-mri", "extensor tendon", "front", "flexor tendon"),

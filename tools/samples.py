@@ -55,15 +55,16 @@ def make(folder: Path, samples: dict = SAMPLES) -> Path:
 
 
 def checksums(folder: Path) -> dict:
-    "File -> SHA-256 of its bytes, for everything but checksums.json itself; of masks (.npz) that of the arrays, as releases of Python write the zip around them differently."
+    "File -> SHA-256 of what it holds, for everything but checksums.json itself."
     files = sorted(p for p in Path(folder).rglob("*") if p.is_file() and p.name != "checksums.json")
     return {p.relative_to(folder).as_posix(): hashlib.sha256(content(p)).hexdigest() for p in files}
 
 
 def content(path: Path) -> bytes:
-    "What a file says: its bytes, or names, types, shapes and values of its arrays."
+    "The bytes of a file; of masks (.npz) those of the arrays, as releases of Python write the zip around them differently."
     if path.suffix != ".npz": return path.read_bytes()
-    with np.load(path) as arrays: return b"".join(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode() + arrays[name].tobytes() for name in sorted(arrays.files))
+    with np.load(path) as file: held = {name: file[name] for name in sorted(file.files)}
+    return b"".join(f"{name} {a.dtype} {a.shape} ".encode() + a.tobytes() for name, a in held.items())
 
 
 if __name__ == "__main__":

@@ -30,13 +30,18 @@ function render({ model, el }) {
     clearTimeout(syncing);
     syncing = setTimeout(() => { model.set("positions", [...at]); model.save_changes(); }, 300);
   }
+  function calm() {
+    if (said.dataset.wrong !== "1") return;
+    said.dataset.wrong = "0";
+    said.classList.remove("rk-wrong");
+    speak();
+  }
   function show(name) {
+    calm();
     if (shown === name) return;
     shown = name;
     image.src = kept.get(name);
     image.alt = `${alt} Here with ${setting()}.`;
-    said.dataset.wrong = "0";
-    said.classList.remove("rk-wrong");
   }
   function keep(name, buffer) {
     if (kept.has(name)) return;
@@ -79,6 +84,7 @@ function render({ model, el }) {
     if (busy === content.key) { budget -= performance.now() - asked; busy = null; }
     if (content.error) {
       if (content.key === key(at)) { said.dataset.wrong = "1"; said.classList.add("rk-wrong"); said.textContent = content.error; }
+      else setTimeout(next, 0);
       budget = 0;
       return;
     }

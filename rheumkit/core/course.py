@@ -117,7 +117,7 @@ def for_learners(cell:dict)->dict:
     if asks or said.get("code-fold") == "true" or said.get("echo") == "false": metadata["jupyter"] = metadata.get("jupyter", {}) | {"source_hidden": True}
     if graded.get("solution"): source = as_exercise(source)
     if graded.get("solution") or graded.get("grade"):   # what is not solved yet must not stop "Run All"
-        outputs, metadata["tags"] = [], sorted({*metadata.get("tags", []), "raises-exception"})
+        outputs, metadata["tags"] = [], sorted({*metadata.get("tags", []), "raises-exception", *(["exercise"] if graded.get("grade") else [])})
     return dict(cell, metadata=metadata, source=source, outputs=outputs, execution_count=None)
 
 # %% ../../nbs/0_core/05_course.ipynb #05-course-023

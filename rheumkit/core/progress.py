@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+import warnings
 from pathlib import Path
 
 # %% ../../nbs/0_core/07_progress.ipynb #07-progress-003
@@ -47,7 +48,10 @@ def remember(kind:str,        # "exercise" or "quiz"
     "Keep what was done, or take it back. Outside of the course: nothing."
     file = kept_in()
     if file is None or (lesson := lesson_now(file.parents[1])) is None or (what := what or cell_now()) is None: return
-    progress = read_progress(file)
+    try: progress = read_progress(file)
+    except ValueError as error:
+        warnings.warn(f"what you did is not kept: {error}", stacklevel=3)   # never in the way of an exercise
+        return
     found = progress.setdefault(lesson, {}).setdefault(kind, [])
     if done == (what in found): return
     found.append(what) if done else found.remove(what)
@@ -64,7 +68,8 @@ class Progress:
             cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
             text = [c["source"] if isinstance(c["source"], str) else "".join(c["source"]) for c in cells]
             code = [t for c, t in zip(cells, text, strict=True) if c["cell_type"] == "code"]
-            exercises, quizzes = (sum(bool(re.search(rf"^{word}\(", t, re.MULTILINE)) for t in code) for word in ("check", "quiz"))
+            exercises = sum("exercise" in c.get("metadata", {}).get("tags", []) for c in cells)   # the course marks the cells that check
+            quizzes = sum(bool(re.search(r"^quiz\(", t, re.MULTILINE)) for t in code)
             path = file.relative_to(self.folder).as_posix()
             done = self.done.get(path, {})
             title = next((m[1] for t in text if (m := re.search(r"^# (.+)$", t, re.MULTILINE))), path)

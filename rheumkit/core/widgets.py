@@ -9,8 +9,10 @@ __all__ = ['SCRIPTS', 'widget_class', 'in_the_page']
 from functools import lru_cache
 from pathlib import Path
 
+import rheumkit
+
 # %% ../../nbs/0_core/06_widgets.ipynb #06-widgets-003
-SCRIPTS = Path(__file__).parents[1]/"_widgets" if "__file__" in globals() else Path("../../rheumkit/_widgets")
+SCRIPTS = Path(rheumkit.__file__).parent/"_widgets"
 "Where the scripts of the widgets are."
 
 @lru_cache

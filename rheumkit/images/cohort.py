@@ -655,5 +655,8 @@ def save(self:Cohort,
         _write_cohort(self, part/"new")
         if folder.exists(): os.rename(folder, part/"old")
         os.rename(part/"new", folder)
+    except BaseException:       # whatever happens, the folder is the old one or the new one
+        if (part/"old").exists() and not folder.exists(): os.rename(part/"old", folder)
+        raise
     finally: shutil.rmtree(part, ignore_errors=True)
     return folder

@@ -128,7 +128,10 @@ def _all_or_nothing(folder):
     finally: shutil.rmtree(part, ignore_errors=True)
 
 def _write_picture(path, values, modality, spacing, about, fields):
-    "One file: a radiograph, a photograph, an ultrasound image or sequence."
+    "One file: a radiograph, a photograph, an ultrasound image or sequence. ValueError for channels or grey levels that such an object does not hold."
+    held = {"XC": (1, 3), "US": (1, 3)}.get(modality, (1,))
+    if len(values) not in held: raise ValueError(f"a {modality} object holds {' or '.join(map(str, held))} channels, not {len(values)}; write each contrast as an image of its own")
+    if modality in ("US", "XC") and not (np.min(values) >= -1e-3 and np.max(values) <= 1 + 1e-3): raise ValueError(f"a {modality} image has 8 bits: its values must lie between 0 and 1, not {np.min(values):g} to {np.max(values):g}")
     colour = modality in ("US", "XC") and len(values) == 3
     if modality == "XC" and not colour: values, colour = np.repeat(values, 3, 0), True
     if colour: stored = np.rint(np.clip(np.moveaxis(values, 0, -1), 0, 1)*255).astype(np.uint8)

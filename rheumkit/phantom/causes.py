@@ -138,11 +138,11 @@ def changed(self:Graph,
     for key, value in (causes or {}).items():
         if key.startswith("do(") and key.endswith(")"): do[self._known(key[3:-1], value)] = value; continue
         cause, _, effect = (part.strip() for part in key.partition("->"))
+        if not isinstance(value, dict) and not math.isfinite(value): raise ValueError(f"The arrow {key!r} was given the strength {value}; it must be a finite number")
         if effect == "centre": sent[self._known(cause)] = value; continue
         stated = next((v.parents[cause] for v in self.variables if v.name == effect and cause in v.parents), None)
         if stated is None: raise ValueError(f"The graph {self.name!r} has no arrow {key!r} whose strength can be set. Its arrows: {', '.join(a for a, s in self.arrows.items() if not isinstance(s, str))}; and one from every variable to the centre, e.g. '{self.variables[0].name} -> centre'")
         if isinstance(stated, str): raise ValueError(f"The arrow {key!r} of the graph {self.name!r} is a rule ({stated}) and has no strength; give everybody a value instead: 'do({effect})'")
-        if not isinstance(value, dict) and not math.isfinite(value): raise ValueError(f"The arrow {key!r} was given the strength {value}; it must be a finite number")
         effects.setdefault(effect, {})[cause] = value if isinstance(value, dict) else scaled(stated, float(value))
     return replace(self, variables=tuple(replace(v, parents={**v.parents, **effects[v.name]}) if v.name in effects else v for v in self.variables)) if effects else self, do, sent
 
@@ -192,7 +192,7 @@ def pull(self:Graph,
         )->dict:            # Centre -> factor on its share of such people
     "How strongly each centre draws a person. Without an arrow to the centre all are alike."
     first = next((c for c in centres if "university" in c), next(iter(centres)))
-    return {c: math.exp(min(self.pushes(self.changed(causes)[2], got), 300.)) if c == first else 1. for c in centres}
+    return {c: math.exp(max(-300., min(self.pushes(self.changed(causes)[2], got), 300.))) if c == first else 1. for c in centres}
 
 @patch
 def people(self:Graph, patients:int=100, seed:int=0, causes:dict|None=None, centres:tuple=())->pd.DataFrame:  # One row a person

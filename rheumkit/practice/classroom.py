@@ -236,7 +236,7 @@ def handed_in(folder:Path,      # One folder a student, their notebooks anywhere
     for student in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         for file in sorted(student.rglob("*.ipynb"), key=lambda f: f.stat().st_mtime):
             if ".ipynb_checkpoints" in file.parts: continue
-            lesson = re.sub(r"( ?\(\d+\)|[ _-]*copy ?\d*|-Copy\d+)+$", "", file.stem, flags=re.IGNORECASE)
+            lesson = re.sub(r"( ?\((?:\d+|new)\)|[ _-]*copy ?\d*|-Copy\d+)+$", "", file.stem, flags=re.IGNORECASE)
             if lesson in lessons: found[student.name, lesson] = file
             else: wrong.append((student.name, file, f"is not named after a lesson of this class ({', '.join(lessons)})"))
     return found, wrong
