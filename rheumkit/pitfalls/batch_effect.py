@@ -192,9 +192,9 @@ def draw_mix(correlation:float=0.)->object:  # Of scanner and diagnosis, 0 to 1;
             which = int(k < at_second) if group == "ill" else int(k >= at_second)
             ax.imshow(images[which, row, k], cmap="gray", vmin=0, vmax=255)
             ax.set(xticks=[], yticks=[])
-            for spine in ax.spines.values(): spine.set(color=("#0072b2", "#d55e00")[which], linewidth=3, linestyle=("-", (0, (2, 1)))[which])
+            for spine in ax.spines.values(): spine.set(color=("#0072b2", "#d55e00")[which], linewidth=3, linestyle=("-", (0, (2, 1.5)))[which], capstyle="butt")
             if k == 0: ax.set_ylabel(group)
-    left.suptitle(f"solid frame: {names[0]}; dashed frame: {names[1]} (simulated)", fontsize=9)
+    left.suptitle(f"solid blue frame: {names[0]}; dashed orange frame: {names[1]} (simulated)", fontsize=9)
     dose_figure(table, {"internal_auc": "internal", "external_auc": "external", "blind_auc": "site-blind"}, "correlation of scanner and diagnosis", at=correlation, ax=right.subplots())
     return fig
 
