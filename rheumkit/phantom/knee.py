@@ -451,6 +451,7 @@ def knee_image(scene:KneeScene, scanner:RadiographScanner, rng=None)->Tensor:
     def fine(a): return (_between(a) if every > 1 else a)[:scene.size[0], :scene.size[1]]
     density = expose(now, {tissue: fine(path) for tissue, path in base.items()}, scanner, step, rng)
     background = fine(expose(base, base, scanner, every*step))
+    scanner = scanner.with_(high=max(scanner.high, float(torch.quantile(background, .99))+.2))   # no processor lets a bone burn out
     return develop(scene.seen(density), scene.seen(background), scanner, step)[None]   # mirrored before, so that letters are not
 
 def exposed(scanner:RadiographScanner, rng:np.random.Generator)->RadiographScanner:
