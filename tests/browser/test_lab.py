@@ -1,6 +1,7 @@
 "The course in a real JupyterLab in a real browser: it opens on the front door, notebooks run, the slider moves the picture, nothing complains."
 import json
 import re
+import urllib.error
 import urllib.request
 
 import pytest
@@ -20,6 +21,21 @@ def test_the_course_opens_on_its_front_door(page, lab, artefacts):
     assert complaints(page) == []
     page.locator(".jp-NotebookPanel a", has_text=re.compile("convolution", re.I)).first.click()
     page.wait_for_selector(".jp-NotebookPanel:not(.lm-mod-hidden) h1:has-text('onvolution')")
+
+
+def test_who_learns_sees_no_menu_for_who_grades(page, lab):
+    "The class extra brings nbgrader's page and server extensions along; the course leaves both off."
+    pytest.importorskip("nbgrader", reason="nbgrader is not installed: there is no menu to hide")
+    page.goto(lab)
+    page.wait_for_selector(".jp-NotebookPanel h1")
+    page.wait_for_load_state("networkidle")
+    menus = [name.strip() for name in page.locator(".lm-MenuBar-itemLabel").all_inner_texts()]
+    assert {"File", "Run", "Help"} <= set(menus) and not [name for name in menus if "nbgrader" in name.lower()]
+    assert page.locator("[aria-label*=nbgrader i], [title*='Create Assignment' i], .jp-Toolbar >> text=Validate").count() == 0
+    address, token = re.match(r"(http://[^/]+)/.*token=(\w+)", lab).groups()
+    asked = urllib.request.Request(f"{address}/formgrader", headers={"Authorization": f"token {token}"})
+    with pytest.raises(urllib.error.HTTPError, match="404"): urllib.request.urlopen(asked, timeout=30)
+    assert complaints(page) == []
 
 
 @pytest.mark.parametrize("path", ["3_learning/00_convolution.ipynb", "6_pitfalls/01_leakage.ipynb"])

@@ -144,6 +144,50 @@ def kernel_paints(page, artefacts):
     page.screenshot(path=artefacts/"widget_kernel.png")
 
 
+FAILS = """def halves(number=1):
+    if number == 3: raise ValueError("three cannot be halved")
+    return np.full((20, 20), number, np.uint8)
+picky = explore(halves, alt="A grey square.", number=(1, 6, 1))
+picky"""
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_and_the_next_one_comes(page, lab, artefacts):
+    "One setting of the knob raises an error: it is said beside the picture, the last picture stays, and moving on recovers, with keys and ahead of them."
+    notebook = lab.folder/"fails.ipynb"
+    cells = [{"cell_type": "code", "id": f"cell-{k}", "metadata": {}, "source": source, "outputs": [], "execution_count": None} for k, source in enumerate(["from rheumkit.all import *", FAILS])]
+    notebook.write_text(json.dumps({"cells": cells, "metadata": {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}, "nbformat": 4, "nbformat_minor": 5}))
+    open_notebook(page, lab, notebook.name)
+    run_all(page)
+    assert errors_in(page, lab, notebook.name) == []
+    slider = scroll_to(page, ".rk:has(img) input[type=range]")
+    box = page.locator(".rk:has(img)").first
+    image, said = box.locator("img"), box.locator("p[aria-live]")
+    def at(number): page.wait_for_function("([i, n]) => i.alt.includes(`number = ${n}.`)", arg=[image.element_handle(), number])
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    at(2)
+    two = image.get_attribute("src")
+    for _ in range(2):                                              # it fails again when one comes back to it
+        page.keyboard.press("ArrowRight")                           # 3
+        box.locator("p.rk-wrong", has_text="three cannot be halved").wait_for()
+        assert "could not be drawn" in said.inner_text() and image.get_attribute("src") == two and "number = 2." in image.get_attribute("alt")
+        page.keyboard.press("ArrowLeft")                            # back to what was there
+        page.wait_for_function("p => p.dataset.wrong === '0' && p.textContent.includes('Now: number = 2.')", arg=said.element_handle())
+        assert not box.locator("p.rk-wrong").count()
+    page.keyboard.press("ArrowRight")
+    box.locator("p.rk-wrong").wait_for()
+    page.screenshot(path=artefacts/"widget_explorer_error.png")
+    for number in (4, 5, 6):                                        # on beyond the one that fails
+        page.keyboard.press("ArrowRight")
+        at(number)
+        assert not box.locator("p.rk-wrong").count() and image.get_attribute("src") != two
+    page.wait_for_function("p => p.textContent.includes('Now: number = 6.')", arg=said.element_handle())
+    page.keyboard.press("Home")                                     # over the one that fails, in one stride
+    at(1)
+    assert not box.locator("p.rk-wrong").count()
+    assert complaints(page) == []
+
+
 def nothing_serious(page):
     "axe-core on every widget, one after the other."
     from axe_playwright_python.sync_playwright import Axe
