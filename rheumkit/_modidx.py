@@ -125,6 +125,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'rheumkit.core.lesson.quiz': ('0_core/lesson.html#quiz', 'rheumkit/core/lesson.py'),
                                       'rheumkit.core.lesson.quiz_page': ('0_core/lesson.html#quiz_page', 'rheumkit/core/lesson.py'),
                                       'rheumkit.core.lesson.quiz_widget': ('0_core/lesson.html#quiz_widget', 'rheumkit/core/lesson.py'),
+                                      'rheumkit.core.lesson.sealed': ('0_core/lesson.html#sealed', 'rheumkit/core/lesson.py'),
                                       'rheumkit.core.lesson.shuffled': ('0_core/lesson.html#shuffled', 'rheumkit/core/lesson.py'),
                                       'rheumkit.core.lesson.with_twin': ('0_core/lesson.html#with_twin', 'rheumkit/core/lesson.py')},
             'rheumkit.core.progress': { 'rheumkit.core.progress.Progress': ('0_core/progress.html#progress', 'rheumkit/core/progress.py'),

@@ -1,5 +1,4 @@
 "Every notebook: from top to bottom, clean, in step with its module, and in the form of its kind."
-import ast
 import json
 import os
 import re
@@ -8,6 +7,7 @@ import shutil
 import nbformat
 import notebooks
 import pytest
+from parts_of_a_lesson import missing_parts, spelled_answers
 
 from rheumkit.core import course
 from rheumkit.core.settings import settings
@@ -90,42 +90,93 @@ def test_cleaning_keeps_what_the_course_needs():
     assert done.execution_count is None and done.outputs == [picture]
 
 
-WITHOUT = {}   # lesson: parts that it does without, so far
-
-
 @every_lesson
 def test_lesson_has_its_parts(path):
-    "STYLE.md's parts: objectives, minutes, an early picture, a prediction, an explorer, exercises with checks, a quiz, take home, the teacher's notes."
-    notebook = read(path)
-    code = [c for c in notebook.cells if c.cell_type == "code"]
-    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    source = "\n".join(c.source for c in code)
-    missing = [part for part, there in {
-        "title": notebook.cells[0].source.startswith("# "), "objectives": "**Objectives" in text, "minutes": "**Minutes" in text,
-        "builds on": "**Builds on" in text, "not a medical device": "not a medical device" in text.lower(),
-        "prediction": "predict(" in source, "explorer": re.search(r"\bexplore(r)?\(", source),
-        "quiz": "quiz(" in source, "2 to 4 exercises": 2 <= sum(bool(c.metadata.get("nbgrader", {}).get("solution")) for c in code) <= 4,
-        "a check for each": sum(bool(c.metadata.get("nbgrader", {}).get("grade")) for c in code) >= sum(bool(c.metadata.get("nbgrader", {}).get("solution")) for c in code),
-        "take home": "take home" in text.lower(), "teacher": any("teacher" in c.metadata.get("tags", []) for c in notebook.cells),
-        "a DOI": "doi" in text.lower()}.items() if not there]
-    assert set(missing) <= WITHOUT.get(path.relative_to(notebooks.ROOT/"nbs").as_posix(), set())
+    "STYLE.md's parts, each of them; see parts_of_a_lesson.py."
+    assert missing_parts(read(path)) == set()
 
 
 @every_lesson
-def test_quiz_has_three_to_five_questions(path):
-    found = []
-    for cell in read(path).cells:
-        if cell.cell_type != "code" or "quiz(" not in cell.source: continue
-        for node in ast.walk(ast.parse(course.without_directives(cell.source))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "quiz": found += node.args[0].elts
-    assert 3 <= len(found) <= 5
+def test_no_check_spells_the_answer_of_a_choice(path): assert spelled_answers(read(path)) == [], "use sealed(answer)"
 
 
-@every_lesson
-def test_lesson_shows_a_picture_early(path):
-    "Within the first two code cells that a learner sees, or the third when the first only imports."
-    shown = [c for c in read(path).cells if c.cell_type == "code" and course.is_for_learners(c)]
-    assert any(notebooks.has_picture(cell) for cell in shown[:3])
+def without_cells(notebook, gone):
+    notebook.cells = [c for c in notebook.cells if not gone(c)]
+
+
+def replaced(notebook, pattern, with_, cells=lambda c: True):
+    "Change the source of cells; something must change."
+    before = [c.source for c in notebook.cells]
+    for c in notebook.cells:
+        if cells(c): c.source = re.sub(pattern, with_, c.source, flags=re.MULTILINE)
+    assert before != [c.source for c in notebook.cells]
+
+
+def without_outputs(notebook, pattern):
+    "Take the outputs from the cells whose source has the pattern."
+    for c in notebook.cells:
+        if c.cell_type == "code" and re.search(pattern, c.source): c.outputs = []
+
+
+def first_pictures_gone(notebook):
+    for c in [c for c in notebook.cells if c.cell_type == "code" and course.is_for_learners(c)][:3]: c.outputs = []
+
+
+def one_picture_without_words(notebook):
+    html = next(o.data for c in notebook.cells if c.cell_type == "code" for o in c.outputs if "<img" in o.get("data", {}).get("text/html", ""))
+    html["text/html"] = re.sub(r'alt="[^"]*"', 'alt=""', html["text/html"], count=1)
+
+
+def graded(kind): return lambda c: bool(c.metadata.get("nbgrader", {}).get(kind))
+def is_code(c): return c.cell_type == "code"
+def is_text(c): return c.cell_type == "markdown"
+
+
+TAKEN_OUT = {
+    "title": lambda n: replaced(n, r"\A# .*", ""),
+    "promise": lambda n: replaced(n, r"^> .*", ""),
+    "objectives": lambda n: replaced(n, r"\(\d\) ", ""),
+    "minutes": lambda n: replaced(n, r"(running) \d+", r"\1"),
+    "builds on": lambda n: replaced(n, r"^\*\*Builds on.*", ""),
+    "disclaimer": lambda n: replaced(n, "(?i)not a medical device", ""),
+    "early picture": first_pictures_gone,
+    "prediction": lambda n: replaced(n, r"\bpredict\(", "print(", is_code),
+    "explorer": lambda n: replaced(n, r"^(training\.)?explorer?\(", "print(", is_code),
+    "static twin": lambda n: without_outputs(n, r"(?m)^explorer?\("),
+    "alternative text": one_picture_without_words,
+    "exercises": lambda n: without_cells(n, lambda c: graded("solution")(c) or graded("grade")(c)),
+    "checks": lambda n: without_cells(n, lambda c: c.metadata.get("nbgrader", {}).get("grade_id") == "training-ex2-check"),
+    "hints": lambda n: replaced(n, r'check\((\w.*?), "[^"]*"', r'check(\1, ""', lambda c: c.metadata.get("nbgrader", {}).get("grade_id") == "training-ex1-check"),
+    "quiz": lambda n: replaced(n, r"^quiz\(", "print(", is_code),
+    "explanations": lambda n: replaced(n, '"Then both would hardly move."', '""', is_code),
+    "take home": lambda n: replaced(n, "^## Take home", "## Farewell", is_text),
+    "references": lambda n: replaced(n, r"https://doi\.org/", "https://example.org/", is_text),
+    "teacher": lambda n: without_cells(n, lambda c: "teacher" in c.metadata.get("tags", []))}
+
+
+@pytest.mark.parametrize("part", TAKEN_OUT)
+def test_a_part_that_is_taken_out_is_missed(part):
+    "From a lesson that has everything: the part is found missing, and nothing else that does not go with it."
+    notebook = read(notebooks.ROOT/"nbs"/"3_learning"/"02_training.ipynb")
+    assert missing_parts(notebook) == set()
+    TAKEN_OUT[part](notebook)
+    go_with = {"explorer": {"static twin"}, "exercises": {"checks", "hints"}, "quiz": {"explanations"}, "take home": {"references"}}
+    assert missing_parts(notebook) == {part} | go_with.get(part, set())
+
+
+def test_every_part_has_been_taken_out(): assert set(TAKEN_OUT) == missing_parts(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("")]))
+
+
+def test_an_answer_that_is_spelled_is_found():
+    def exercise(solution, check):
+        marks = [{"nbgrader": {"solution": kind == "solution", "grade": kind == "grade", "grade_id": f"x-{kind}"}} for kind in ("solution", "grade")]
+        cells = [nbformat.v4.new_code_cell(f"### BEGIN SOLUTION\n{solution}\n### END SOLUTION", metadata=marks[0]), nbformat.v4.new_code_cell(check, metadata=marks[1])]
+        return spelled_answers(nbformat.v4.new_notebook(cells=cells))
+    assert exercise('first = "B"', 'check(first == "B", "which?")') == ["x-solution: 'B'"]
+    assert exercise('a, b = "test", "external"', 'check(a == "test", "(a)")') == ["x-solution: 'test'"]
+    assert exercise("changes = False", "check(changes is False, 'hint')") == ["x-solution: False"]
+    assert exercise('first = "B"', 'check(sealed(first) == "c0ffee00", "which of A, B and C?")') == []
+    assert exercise("n = 3000 // 64", "check(n == len(batches), 'how many?')") == []
 
 
 def test_a_kernel_ends_with_its_notebook_and_has_its_environment(tmp_path):

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['todo', 'Page', 'with_twin', 'shuffled', 'quiz_page', 'asked', 'quiz_widget', 'quiz', 'predict_page', 'predict',
-           'NotYet', 'check', 'ToDo']
+           'NotYet', 'check', 'sealed', 'ToDo']
 
 # %% ../../nbs/0_core/02_lesson.ipynb #02-lesson-002
+import hashlib
 import html
 import random
 
@@ -117,6 +118,15 @@ def check(ok:bool,                  # Is the exercise solved?
     remember("exercise", None, ok)
     if not ok: raise NotYet(hint)
     print(praise)
+
+# %% ../../nbs/0_core/02_lesson.ipynb #02-lesson-020b
+def sealed(answer,          # A letter, a word, a number, yes or no, or a list of these, whose order does not matter
+           about:str="",    # The exercise: the same answer has another seal elsewhere
+          )->str:           # Eight characters
+    "The fingerprint of an answer, for checks that are not to spell it. Upper and lower case are the same, and so are 2 and 2.0."
+    def plain(one): return f"{float(one):.6g}" if isinstance(one, int | float) and not isinstance(one, bool) else str(one).strip().lower()
+    listed = sorted(map(plain, answer)) if isinstance(answer, list | tuple | set) else [plain(answer)]
+    return hashlib.sha256("\n".join([about, *listed]).encode()).hexdigest()[:8]
 
 # %% ../../nbs/0_core/02_lesson.ipynb #02-lesson-022
 class ToDo:
