@@ -76,7 +76,7 @@ def baseline(splits,              # Splits with a column `target`
 def classify(splits,               # Splits whose tables have the column `target`
              target:str="positive",# Column of True and False
              epochs:int=60,        # Passes over the training images
-             lr:float=5e-3,        # Largest learning rate
+             lr:float=1e-2,        # Largest learning rate
              seed:int=0,
              mirror:dict|None=None,# Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones
              size:int|None=None,   # Shrink images to this height and width: faster, and less detail

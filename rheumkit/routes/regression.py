@@ -22,7 +22,7 @@ def grade(splits,                # Splits whose tables have the column `target`
           target:str="kellgren_lawrence", # Column of whole grades, 0 and up
           positive:str|None=None,# Column of True and False, for the class that follows; None: grade 2 or more
           epochs:int=60,         # Passes over the training images
-          lr:float=5e-3,         # Largest learning rate
+          lr:float=1e-2,         # Largest learning rate
           seed:int=0,
           mirror:dict|None=None, # Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones
           size:int|None=None,    # Shrink images to this height and width: faster, and less detail
@@ -52,6 +52,7 @@ def confusion(truth,       # (N,) whole grades
 # %% ../../nbs/5_routes/03_regression.ipynb #03-regression-014
 def confusion_figure(table:np.ndarray, # As from `confusion`
                      title:str="",
+                     who:tuple=("network", "reader"), # Who gave the grades of the columns, and of the rows
                     ):                 # matplotlib Figure
     "A confusion matrix with the counts written in and the shares of each row as shade."
     import matplotlib.pyplot as plt
@@ -59,7 +60,7 @@ def confusion_figure(table:np.ndarray, # As from `confusion`
     fig, ax = plt.subplots(figsize=(3.4, 3.2), layout="constrained")
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (i, j), n in np.ndenumerate(table): ax.text(j, i, n, ha="center", va="center", color="white" if share[i, j] > .55 else "black")
-    ax.set(xlabel="grade the network gave", ylabel="grade the reader gave", xticks=range(len(table)), yticks=range(len(table)), title=title)
+    ax.set(xlabel=f"grade the {who[0]} gave", ylabel=f"grade the {who[1]} gave", xticks=range(len(table)), yticks=range(len(table)), title=title)
     return fig
 
 # %% ../../nbs/5_routes/03_regression.ipynb #03-regression-017
