@@ -58,6 +58,20 @@ def test_readme_is_made_from_the_index(root):
     assert [path for path, content in readme.pages().items() if not (root/path).exists() or (root/path).read_bytes() != content] == [], "run  make readme"
 
 
+def test_the_front_door_leads_to_every_lesson(root):
+    "With the minutes that the lesson itself states, added up."
+    from rheumkit.core import course
+    notebooks = course.notebooks_in(root/"nbs")
+    index = "\n".join("".join(o.get("data", {}).get("text/markdown", "")) for c in notebooks["index.ipynb"]["cells"] for o in c.get("outputs", []))
+    rows = re.findall(r"^\| \d+\. \| \[[^\]]+\]\(([^)]+)\) \|.*\| (\d*) \|$", index, re.M)
+    listed = {path: minutes for path, minutes in rows}
+    lessons = {path: str(course.heading(notebook)["minutes"]) for path, notebook in notebooks.items() if path != "index.ipynb" and course.is_lesson(notebook)}
+    assert {path: listed.get(path) for path in lessons} == lessons, "run  python tools/notebooks.py run nbs/index.ipynb  and  python tools/readme.py"
+    for table in index.split("| | Notebook |")[1:]:
+        said = re.search(r"Minutes \((\d+) in all\)", table)
+        if said: assert int(said[1]) == sum(int(m or 0) for _, m in re.findall(r"^\| (\d+)\. \|.*\| (\d*) \|$", table, re.M))
+
+
 def test_samples_are_small_and_there(root):
     files = [f for f in (root/"data_samples").rglob("*") if f.is_file()]
     assert files and sum(f.stat().st_size for f in files) < 10_000_000

@@ -232,9 +232,11 @@ def course_notebook(notebook:dict,               # A notebook of the repository
                     terms:dict[str, str]|None=None, # From `glossary_terms`
                     solutions:bool=True,         # See `learners_edition`
                    )->dict:
-    "The learner's edition, with links that lead where they should, to the glossary too."
+    "The learner's edition, with links that lead where they should, those in tables that were put out and those to the glossary too."
     made, seen = learners_edition(notebook, solutions), set()
     for k, cell in enumerate(made["cells"]):
+        for output in cell.get("outputs", []):
+            if table := output.get("data", {}).get("text/markdown"): output["data"]["text/markdown"] = follow_links("".join(table), path, moved)
         if cell["cell_type"] != "markdown": continue
         cell["source"] = follow_links(cell["source"], path, moved)
         if k and is_lesson(notebook): cell["source"] = link_terms(cell["source"], terms or {}, posixpath.relpath("glossary.ipynb", posixpath.dirname(moved[path]) or "."), seen)
