@@ -94,6 +94,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'rheumkit/core/figures.py'),
                                        'rheumkit.core.figures.as_array': ('0_core/figures.html#as_array', 'rheumkit/core/figures.py'),
                                        'rheumkit.core.figures.edged': ('0_core/figures.html#edged', 'rheumkit/core/figures.py'),
+                                       'rheumkit.core.figures.in_greys': ('0_core/figures.html#in_greys', 'rheumkit/core/figures.py'),
                                        'rheumkit.core.figures.mark_orientation': ( '0_core/figures.html#mark_orientation',
                                                                                    'rheumkit/core/figures.py'),
                                        'rheumkit.core.figures.mark_scale': ('0_core/figures.html#mark_scale', 'rheumkit/core/figures.py'),
