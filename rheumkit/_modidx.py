@@ -144,8 +144,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'rheumkit.core.progress.kept_in': ('0_core/progress.html#kept_in', 'rheumkit/core/progress.py'),
                                         'rheumkit.core.progress.lesson_now': ( '0_core/progress.html#lesson_now',
                                                                                'rheumkit/core/progress.py'),
-                                        'rheumkit.core.progress.one_at_a_time': ( '0_core/progress.html#one_at_a_time',
-                                                                                  'rheumkit/core/progress.py'),
                                         'rheumkit.core.progress.progress': ('0_core/progress.html#progress', 'rheumkit/core/progress.py'),
                                         'rheumkit.core.progress.read_progress': ( '0_core/progress.html#read_progress',
                                                                                   'rheumkit/core/progress.py'),

@@ -1,5 +1,8 @@
 "Settings, figures, quizzes, explorers: what the notebooks do not pin."
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -192,6 +195,23 @@ def test_progress_is_kept_between_visits_and_taken_back(tmp_path, monkeypatch):
     assert progress.progress().rows()[0][4] == 0
     (tmp_path/".rheumkit"/"progress.json").write_text("{torn")
     with pytest.raises(ValueError, match="progress.json is damaged"): progress.progress()
+
+
+def test_two_notebooks_keep_their_progress_at_the_same_time(tmp_path):
+    "Each kernel solves forty exercises while the other does; none is lost, and a file of an earlier visit is carried on."
+    from rheumkit.core.progress import read_progress
+    (tmp_path/".rheumkit").mkdir(); (tmp_path/".rheumkit"/"placed.json").write_text("{}")
+    (tmp_path/".rheumkit"/"progress.json").write_text('{"1_images/old.ipynb": {"quiz": ["q"]}}')
+    solve = ("import sys; from rheumkit.core.progress import remember; print('ready', flush=True); sys.stdin.readline()\n"
+             "for k in range(40): remember('exercise', f'e{k}', True)")
+    names = ["3_learning/a.ipynb", "3_learning/b.ipynb"]
+    kernels = [subprocess.Popen([sys.executable, "-c", solve], cwd=tmp_path, env={**os.environ, "JPY_SESSION_NAME": str(tmp_path/name)},
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for name in names]
+    for kernel in kernels: assert kernel.stdout.readline() == "ready\n"
+    for kernel in kernels: kernel.stdin.write("go\n"); kernel.stdin.flush()
+    for kernel in kernels: kernel.communicate(timeout=60); assert kernel.returncode == 0
+    kept = read_progress(tmp_path/".rheumkit"/"progress.json")
+    assert kept == {"1_images/old.ipynb": {"quiz": ["q"]}, **{name: {"exercise": [f"e{k}" for k in range(40)]} for name in names}}
 
 
 def test_nothing_is_kept_outside_of_the_course(tmp_path, monkeypatch):

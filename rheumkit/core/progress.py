@@ -13,6 +13,8 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 # %% ../../nbs/0_core/07_progress.ipynb #07-progress-003
 def kept_in(start:Path|None=None,   # Folder to look from; the current one if None
            )->Path|None:            # The file; None outside of the course
@@ -48,15 +50,15 @@ def remember(kind:str,        # "exercise" or "quiz"
     "Keep what was done, or take it back. Outside of the course: nothing."
     file = kept_in()
     if file is None or (lesson := lesson_now(file.parents[1])) is None or (what := what or cell_now()) is None: return
-    try: progress = read_progress(file)
-    except ValueError as error:
-        warnings.warn(f"what you did is not kept: {error}", stacklevel=3)   # never in the way of an exercise
-        return
-    found = progress.setdefault(lesson, {}).setdefault(kind, [])
-    if done == (what in found): return
-    found.append(what) if done else found.remove(what)
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".progress", delete=False, encoding="utf-8") as part: json.dump(progress, part, indent=1)
-    os.replace(part.name, file)
+    try:
+        with FileLock(file.with_suffix(".lock"), timeout=10):   # two notebooks may be open: read, change and write as one
+            progress = read_progress(file)
+            found = progress.setdefault(lesson, {}).setdefault(kind, [])
+            if done == (what in found): return
+            found.append(what) if done else found.remove(what)
+            with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".progress", delete=False, encoding="utf-8") as part: json.dump(progress, part, indent=1)
+            os.replace(part.name, file)
+    except (ValueError, Timeout) as error: warnings.warn(f"what you did is not kept: {error}", stacklevel=3)   # never in the way of an exercise
 
 # %% ../../nbs/0_core/07_progress.ipynb #07-progress-006
 class Progress:

@@ -1,14 +1,12 @@
 "The course as a web page in a real browser, wide and on a phone: nothing sticks out, nothing is fetched from elsewhere, search finds, and everybody can use it."
 import os
 import re
-import shutil
 
 import pytest
+from driving import CHROMIUM, FLAGS
 from site_of_the_course import built, pages_of, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 LOOKED_AT = ["index.html", "lessons.html", "glossary.html", "3_learning/00_convolution.html", "4_explaining/00_saliency.html", "5_routes/03_regression.html", "6_pitfalls/01_leakage.html",
              "workshop/2_phantom/03_mri.html", "workshop/2_phantom/20_knee_mri.html", "workshop/7_practice/00_classroom.html", "api/index.html", "api/images/cohort.html", "search.html"]
 SIZES = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
