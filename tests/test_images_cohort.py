@@ -248,6 +248,13 @@ def test_whatever_images_are_called_they_are_saved_and_read_back(tmp_path_factor
     assert all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in zip(d.truth["lesions"], maps))
 
 
+def test_images_called_1_and_1_0_keep_a_mask_each(tmp_path):
+    maps = [torch.full((4, 4), k, dtype=torch.uint8) for k in range(2)]
+    c = Cohort(pd.DataFrame({"image_id": ["1", "1.0"], "patient_id": "p"}), torch.rand(2, 1, 4, 4), {"structures": maps}, simulated=True)
+    again = Cohort.from_table(c.save(tmp_path/"cohort")/"table.csv")
+    assert all(torch.equal(a, b) for a, b in zip(again.truth["structures"], maps))
+
+
 def test_every_image_keeps_its_own_spacing(tmp_path):
     fine, coarse = cohort(2, spacing=(.2, .2), simulated=True, name="fine"), cohort(3, seed=1, spacing=(2., 1.), simulated=True, name="coarse")
     both = fine + coarse

@@ -613,12 +613,13 @@ def _file_names(ids): # A safe and unique file name for every image_id
     return names
 
 def _write_mask(path, mask): # Two-dimensional labels as PNG, all else as compressed npz; the name of the file
-    if mask.dtype==torch.uint8 and mask.ndim==2:
+    flat = mask.dtype==torch.uint8 and mask.ndim==2
+    file = path.with_name(path.name + (".png" if flat else ".npz"))      # an image may be called 1.0, beside another called 1
+    if flat:
         from PIL import Image
-        Image.fromarray(mask.numpy()).save(path.with_suffix(".png"), optimize=False)
-        return path.with_suffix(".png").name
-    np.savez_compressed(path.with_suffix(".npz"), truth=mask.numpy())
-    return path.with_suffix(".npz").name
+        Image.fromarray(mask.numpy()).save(file, optimize=False)
+    else: np.savez_compressed(file, truth=mask.numpy())
+    return file.name
 
 # %% ../../nbs/1_images/02_cohort.ipynb #02-cohort-054
 def _write_cohort(cohort, folder): # table.csv, images/*.dcm and masks/<name>/* into an empty folder
