@@ -95,3 +95,13 @@ def test_nerve_area_is_the_area_of_its_mask():
 def test_a_wrong_machine_says_what_is_wrong():
     with pytest.raises(ValueError, match="MHz"): UltrasoundScanner("x", "x", frequency=200.)
     with pytest.raises(ValueError, match="doppler"): UltrasoundScanner("x", "x", doppler="loud")
+
+
+def test_a_halo_lies_in_the_wall_and_not_in_the_blood():
+    r = recipe("temporal-artery-ultrasound")
+    c, halo, lumen, seen = simulate(r, patients=30, seed=5), r.lesions.index("halo"), r.structures.index("artery lumen") + 1, 0
+    for maps, parts in zip(c.truth["lesions"], c.truth["structures"]):
+        if (maps[halo] >= .5).sum() < 300: continue
+        seen += 1
+        assert (maps[halo][parts == lumen] >= .1).float().mean() < .35      # its rim: at most .25; .63 and more where a narrower lumen moves the flow
+    assert seen >= 5

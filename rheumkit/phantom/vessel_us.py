@@ -90,7 +90,7 @@ def build(person:dict, side:str, severities:dict, size:tuple)->Body:
     body.add(whole, shell(inner-.03, inner+.06)*.6, "intima")
     away = "" if pose.get("towards", True) else " away"
     body.add(whole, body.share(r-inner), "artery" + away, "artery lumen")
-    body.add(whole, body.share(r-.55*inner, .5*p["lumen"]), "artery core" + away, "artery lumen")     # fastest in the middle
+    body.add(whole, torch.minimum(body.share(r-.55*p["lumen"], .5*p["lumen"]), body.share(r-inner)), "artery core" + away, "artery lumen")     # fastest in the middle, which a thick wall leaves as it is
     if plaque := s("atheroma"):
         around = (torch.cos(angle-bend-2.) - .35).clamp_min(0)/.65 if not along else torch.exp(-((x-3*math.sin(3*bend))/(1.2+1.5*plaque))**2)*((y-middle).sign()*math.cos(bend) > 0)
         rise = (.08+.75*plaque)*around*(1+.25*body.texture(.5, 3, whole).clamp(-1.5, 1.5))*(around > 0)
