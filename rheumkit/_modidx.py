@@ -2290,6 +2290,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'rheumkit/routes/systems.py'),
                                          'rheumkit.routes.systems.outline_truth': ( '5_routes/systems.html#outline_truth',
                                                                                     'rheumkit/routes/systems.py'),
+                                         'rheumkit.routes.systems.over_seeds': ( '5_routes/systems.html#over_seeds',
+                                                                                 'rheumkit/routes/systems.py'),
                                          'rheumkit.routes.systems.patients_of': ( '5_routes/systems.html#patients_of',
                                                                                   'rheumkit/routes/systems.py'),
                                          'rheumkit.routes.systems.phantom_code': ( '5_routes/systems.html#phantom_code',

@@ -127,3 +127,12 @@ def test_settings_of_the_caller_are_not_changed(splits):
     mine = Augment()
     learner(splits, "disc", task="segment", augment=mine)
     assert mine == Augment()
+
+
+def test_looking_for_a_rate_leaves_the_weights_as_they_were(splits):
+    learn = learner(splits, "grade", seed=0, batch=8)
+    before = {k: v.detach().clone() for k, v in learn.model.state_dict().items()}
+    with learn.no_bar(), learn.no_logging(): learn.lr_find(start_lr=1e-3, end_lr=1, num_it=12, show_plot=False)
+    assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items())
+    with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-3)
+    assert not all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items()), "training itself still ends with the average"

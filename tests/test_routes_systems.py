@@ -124,6 +124,7 @@ def test_the_kept_table_has_every_system_and_says_honestly_which_fail():
     assert (table.low <= table.difference).all() and (table.difference <= table.high).all()
     assert (table.beats == (table.low > 0)).all() and (table.below == ~(table.network > table.ceiling)).all()
     for lead, group in table.groupby("computed_with"): assert lead in set(group.system)
+    assert (table.groupby("system").size() == len(systems.SEEDS)).all()
     assert table.seed.unique().tolist() == systems.SEEDS and set(table.metric) == set(systems.metric_names.values())
 
 
@@ -147,3 +148,12 @@ def test_letters_burned_into_a_radiograph_do_not_set_its_contrast():
     film = torch.rand(1, 60, 60)*.4
     burned = film.clone(); burned[:, :4, :8] = 1.
     assert float((systems.even(burned, "DX") - systems.even(film, "DX"))[:, 8:].abs().mean()) < .1
+
+
+def test_seeds_that_contradict_each_other_make_nothing_sure():
+    one = dict(system="x", route="A", recipe="", metric="", ceiling_by="", computed_with="x", shape="", baseline=.5, ceiling=.8, train_images=1, test_images=1, seconds=1)
+    row = lambda d, half: one | dict(network=.5 + d, difference=d, low=d - half, high=d + half)
+    agree, differ = (systems.over_seeds(pd.DataFrame([row(d, .05) for d in ds])).iloc[0] for ds in ((.2, .2, .2), (.5, .1, 0.)))
+    assert agree.difference == pytest.approx(differ.difference) == pytest.approx(.2)
+    assert agree.beats and not differ.beats and differ.network_sd == pytest.approx(np.std([.5, .1, 0], ddof=1))
+    assert agree.high - agree.low == pytest.approx(.1/3**.5, rel=.001), "three times the patients, the root of three less error"

@@ -250,6 +250,7 @@ def _fastai():
         order = 70
         def __init__(self, decay, images, augment): self.decay, self.images, self.augment = decay, images, augment
         def before_fit(self):
+            self.run = not hasattr(self.learn, "lr_finder")        # which puts the first weights back itself, before this ends
             self.average, self.current = [p.detach().clone() for p in self.learn.model.parameters()], None
             self.steps = self.n_epoch * len(self.dls.train)
         def after_batch(self):

@@ -8,7 +8,7 @@ __all__ = ['outlined', 'auxiliary', 'yes_if_any', 'efforts', 'more', 'metric_nam
            'looked_at', 'with_answer', 'score', 'linear', 'told', 'EachSlice', 'network_for', 'answered', 'as_grades',
            'columns', 'final', 'outline_truth', 'sliced', 'drawn', 'labels_of', 'place_and_grey', 'counts',
            'pooled_dice', 'all_knowing', 'ceiling', 'outline_ceiling', 'demonstrate_outline', 'demonstrate_column',
-           'phantom_code', 'demonstrate', 'in_order', 'outdated', 'make_results']
+           'phantom_code', 'demonstrate', 'in_order', 'outdated', 'make_results', 'over_seeds']
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-002
 import time
@@ -81,7 +81,7 @@ more = {  # questions that are given more than others of the same recipe: more a
     "oa-knee-mri-cartilage-lesion": dict(size=(128, 128), train=240, test=140, **_gently), "oa-knee-mri-subregions": dict(train=150, test=120, **_gently),
     "oa-knee-mri-relaxometry": dict(train=140, test=120, epochs=35, lr=3e-3, each_slice=True), "spa-spine-xray-msasss": dict(size=(160, 108), **_gently),
     "oa-hip-xray-class": dict(train=240, test=150, **_gently), "oa-hip-xray-multitask": dict(train=240, test=150, **_gently), "spa-sij-xray-class": dict(train=240, test=180, **_gently),
-    "oa-hand-xray-osteophyte": dict(size=(224, 168), train=110, test=60, epochs=40, lr=3e-3),
+    **dict.fromkeys(("oa-hand-xray-osteophyte", "ra-hand-xray-erosion-detect"), dict(size=(224, 168), train=110, test=60, epochs=40, lr=3e-3)),
     **dict.fromkeys(("ra-hand-xray-class", "ra-hand-xray-ankylosis"), dict(train=280, test=160, **_gently)),
     **dict.fromkeys(("oa-knee-incident-challenge", "oa-knee-mri-pain", "oa-thigh-mri-muscle", "ra-hand-xray-svdh", "ra-hand-xray-ratingen", "ra-handfoot-xray-damage",
                      "ra-hand-us-synovium-grade", "ra-hand-us-grade", "ra-hand-us-cartilage", "ra-hand-ct-bmd", "ra-hand-ct-shape", "ra-hand-mri-class", "ra-wrist-mri-tenosynovitis", "ra-extremity-mri-prediction",
@@ -412,7 +412,7 @@ def demonstrate(system:str,   # Id in `systems()`
                 computed_with=lead(system), train_images=row["train"], test_images=row["test"], shape="×".join(map(str, row["shape"])), seconds=time.perf_counter() - start)
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-023
-SEEDS = [1]
+SEEDS = [1, 2, 3]
 made_by = [f"rheumkit.{name}" for name in ("routes.systems", "routes.classification", "routes.detection", "phantom.systems", "phantom.recipes", "phantom.readers", "phantom.scanners", "images.cohort", "learning.metrics", "learning.network", "learning.training")]
 
 def in_order()->list: # Ids
@@ -431,3 +431,14 @@ def make_results(store:Path|None=None,     # Folder that keeps finished rows, so
     "Run `demonstrate` for every system and keep the table."
     store = Path(store)/code_hash(made_by) if store else None        # rows of other code are not taken up
     return save_results("systems", sweep(demonstrate, {"system": in_order()}, SEEDS, store, jobs), made_by)
+
+def over_seeds(table:pd.DataFrame)->pd.DataFrame: # One row a system
+    "Means over the seeds, with the SD of the networks; the interval of the mean difference (1.96 standard errors) rests on the larger of two variances: over resampled patients within a seed, and between the seeds, whose patients are all other ones."
+    same, rows = ["system", "route", "recipe", "metric", "ceiling_by", "computed_with", "shape"], []
+    for _, g in table.groupby("system", sort=False):
+        within, between = (((g.high - g.low)/3.92)**2).mean(), g.difference.var() if len(g) > 1 else 0.
+        mean, error = g.difference.mean(), (max(within, between)/len(g))**.5
+        rows.append({k: g[k].iloc[0] for k in same} | {k: g[k].mean() for k in ("network", "baseline", "ceiling")} | {"network_sd": g.network.std(), "difference": mean, "low": mean - 1.96*error, "high": mean + 1.96*error,
+                    "train_images": round(g.train_images.mean()), "test_images": round(g.test_images.mean()), "seconds": g.seconds.sum(), "seeds": len(g)})
+    found = pd.DataFrame(rows)
+    return found.assign(beats=found.low > 0, below=~(found.network > found.ceiling))
