@@ -135,4 +135,5 @@ def test_looking_for_a_rate_leaves_the_weights_as_they_were(splits):
     with learn.no_bar(), learn.no_logging(): learn.lr_find(start_lr=1e-3, end_lr=1, num_it=12, show_plot=False)
     assert all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items())
     with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-3)
-    assert not all(torch.equal(v, before[k]) for k, v in learn.model.state_dict().items()), "training itself still ends with the average"
+    after = list(learn.model.parameters())
+    assert not any(torch.equal(p, before[k]) for k, p in learn.model.named_parameters()) and all(torch.equal(p, q) for p, q in zip(after, learn.averaged.average)), "training afterwards still ends with the average"
