@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 import torch
 
-from rheumkit.core.sweeps import results, stale
+from rheumkit.core.sweeps import results
+from rheumkit.pitfalls.study import outdated
 from rheumkit.images.cohort import Cohort
 from rheumkit.pitfalls import batch_effect
 from rheumkit.pitfalls.study import Study
@@ -96,7 +97,7 @@ def test_demonstrate_is_the_same_for_the_same_seed_and_the_shortcut_turns_the_ex
 
 
 def test_the_kept_table_is_of_the_present_code():
-    assert not stale("batch_effect"), "the code that made the table of batch_effect has changed: run `make results`"
+    assert not outdated("batch_effect"), "the code that made the table of batch_effect has changed: run `make results`"
 
 
 def test_the_kept_table_says_what_the_lesson_says():

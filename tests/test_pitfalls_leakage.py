@@ -6,7 +6,8 @@ import torch
 from scipy.stats import t
 from torch.nn import functional as F
 
-from rheumkit.core.sweeps import results, stale
+from rheumkit.core.sweeps import results
+from rheumkit.pitfalls.study import outdated
 from rheumkit.images.cohort import Cohort, Splits
 from rheumkit.learning.training import fit, learner
 from rheumkit.pitfalls import leakage
@@ -95,7 +96,7 @@ def test_coin_control_tells_a_leaky_study_from_an_honest_one():
 
 
 def test_the_kept_table_is_of_the_present_code():
-    assert not stale("leakage"), "the code that made the table of leakage has changed: run `make results`"
+    assert not outdated("leakage"), "the code that made the table of leakage has changed: run `make results`"
 
 
 def test_the_kept_table_says_what_the_lesson_says():

@@ -12,7 +12,7 @@ from rheumkit.phantom.recipes import recipe
 from rheumkit.phantom.systems import served, systems as listed
 from rheumkit.routes import systems
 
-OUTLINE, COLUMN, CLINICAL = "gca-artery-us-halo", "ra-hand-us-grade", "oa-knee-mri-tkr-prediction"
+OUTLINE, COLUMN, CLINICAL, PLACES, MEASURE = "gca-artery-us-halo", "ra-hand-us-grade", "oa-knee-mri-tkr-prediction", "spa-sij-xray-grade", "ra-hand-us-cartilage"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def small(monkeypatch):
 
 
 def forget():
-    for cached in (systems._looked, systems.answered, systems.sliced, systems.drawn): cached.cache_clear()
+    for cached in (systems._looked, systems.answered, systems.sliced, systems.drawn, systems.patients_of, systems.same_images, systems._pictures, systems._found, systems.look_of): cached.cache_clear()
 
 
 def test_every_system_has_an_effort_that_fits_its_recipe_and_names_that_exist():
@@ -34,7 +34,7 @@ def test_every_system_has_an_effort_that_fits_its_recipe_and_names_that_exist():
         r, e = recipe(s.recipe), systems.effort(name)
         assert len(e.size) in (len(r.size), 2) and 0 <= e.part[0] < e.part[1] <= 1 and 0 <= e.part[2] < e.part[3] <= 1
         if systems.masks(name): assert all(group for group in systems.labels_of(name))
-        if name in systems.auxiliary: assert not systems.masks(name) and systems.auxiliary[name] in {*(k for part in systems._recipes(name) for k in part.scales), 'area_quadriceps_mm2'}, name
+        if name in systems.auxiliary: assert not systems.masks(name) and systems.auxiliary[name] in {k for part in systems._recipes(name) for k in part.scales}, name
     for name, groups in systems.outlined.items():
         r = recipe(served[name].recipe)
         known = r.structures if systems.masks(name) == "structures" else r.lesions
@@ -101,11 +101,39 @@ def test_an_outline_that_nobody_has_does_not_count():
     assert systems.pooled_dice(counted) == .5 and np.isnan(systems.pooled_dice(counted[:, 1:]))
 
 
-@pytest.mark.parametrize("name", [OUTLINE, COLUMN, CLINICAL])
+@pytest.mark.parametrize("name", [OUTLINE, COLUMN, CLINICAL, PLACES])
 def test_a_trial_gives_a_whole_row(name, small):
     r = systems.demonstrate(name, seed=3)
     assert r["low"] <= r["difference"] <= r["high"] and r["difference"] == pytest.approx(r["network"] - r["baseline"])
     assert r["route"] == listed().set_index("id").route[name] and r["metric"] and np.isfinite([r["network"], r["baseline"], r["ceiling"]]).all()
+
+
+def test_a_trial_that_measures_gives_a_whole_row_without_a_ceiling(small):
+    r = systems.demonstrate(MEASURE, seed=3)
+    assert np.isfinite([r["network"], r["baseline"]]).all() and np.isnan([r["ceiling"], r["limit"]]).all() and r["below"]
+
+
+def test_who_knows_the_truth_agrees_better_with_a_reader_than_a_colleague_does():
+    for name in ("oa-knee-xray-kl-regression", "spa-sij-xray-class", "ra-handfoot-xray-damage"):
+        table = systems.patients_of(name, 5, "test").table
+        one, task = systems.with_answer(Cohort(systems.case_table(table, systems.cases(table, name)), np.zeros(len(systems.cases(table, name))), simulated=True), name)
+        truth = one.table.answer.to_numpy() if task != "classify" else np.searchsorted(sorted(one.table.answer.unique()), one.table.answer)
+        colleague, limit, by = systems.ceiling(name, one.table, task, truth, seed=5)
+        assert by == "two readers" and colleague < limit < 1, name
+
+
+def test_a_line_is_nearer_to_the_truth_than_to_another_line():
+    truth = torch.zeros(12, 40, 40, dtype=torch.uint8); truth[:, 10:26, 8:24] = 1
+    two, one = systems.outline_ceiling(truth, (.5, .5), [[1]], seed=0)
+    assert two < one < 1
+
+
+def test_a_faster_phantom_is_the_same_phantom_and_another_one_is_not(monkeypatch):
+    kept = pd.DataFrame([{"system": COLUMN, "look": " ".join(map(str, systems.look_of(COLUMN)))}])
+    assert systems.outdated(kept) == []
+    other = tuple(v + (.1 if k == 3 else .001) for k, v in enumerate(systems.look_of(COLUMN)))
+    monkeypatch.setattr(systems, "look_of", lambda name: other)
+    assert systems.outdated(kept) == [COLUMN]
 
 
 def test_the_same_seed_gives_the_same_row(small):
@@ -122,7 +150,7 @@ def test_the_kept_table_has_every_system_and_says_honestly_which_fail():
     table = results("systems")
     assert set(table.system) == set(served)
     assert (table.low <= table.difference).all() and (table.difference <= table.high).all()
-    assert (table.beats == (table.low > 0)).all() and (table.below == ~(table.network > table.ceiling)).all()
+    assert (table.beats == (table.low > 0)).all() and (table.below == ~(table.network > table.limit)).all()
     for lead, group in table.groupby("computed_with"): assert lead in set(group.system)
     assert (table.groupby("system").size() == len(systems.SEEDS)).all()
     assert table.seed.unique().tolist() == systems.SEEDS and set(table.metric) == set(systems.metric_names.values())

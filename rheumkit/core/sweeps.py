@@ -114,13 +114,14 @@ def save_results(name:str,                  # e.g. "leakage"
                  table,                     # DataFrame made by `sweep`
                  modules:list[str],         # Modules whose code made it
                  folder:Path|None=None,     # `results_folder()` if None
+                 **more,                    # Whatever else is worth knowing about it, as JSON can hold it
                 )->Path:                    # The CSV file
     "Keep a table, with its seeds, the fingerprint of the code that made it and the versions it was made with."
     folder = Path(folder or results_folder())
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(folder/f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
     about = dict(name=name, rows=len(table), seeds=sorted(int(s) for s in set(table["seed"])) if "seed" in table else [], modules=sorted(modules), code=code_hash(modules),
-                 versions={package: metadata.version(package) for package in ("torch", "fastai", "monai", "scikit-learn", "numpy")})
+                 versions={package: metadata.version(package) for package in ("torch", "fastai", "monai", "scikit-learn", "numpy")}) | more
     (folder/f"{name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return folder/f"{name}.csv"
 

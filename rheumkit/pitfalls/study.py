@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STATUS', 'Study', 'Finding', 'shown', 'worst_first', 'same_threads', 'quietly', 'mean_and_spread', 'dose_figure',
-           'keep_table', 'in_memory', 'yes_or_no']
+           'keep_table', 'knee_look', 'outdated', 'in_memory', 'yes_or_no']
 
 # %% ../../nbs/6_pitfalls/00_study.ipynb #00-study-002
 import html
@@ -15,8 +15,9 @@ from typing import Callable
 
 import torch
 
-from ..core.sweeps import code_hash, save_results, sweep
+from ..core.sweeps import about_results, code_hash, save_results, stale, sweep
 from ..images.cohort import Cohort, Splits
+from ..phantom.recipes import look, looks_alike, simulate
 
 # %% ../../nbs/6_pitfalls/00_study.ipynb #00-study-005
 @dataclass
@@ -127,7 +128,7 @@ def dose_figure(table,                   # DataFrame with a column `dose` and on
     return ax.figure
 
 # %% ../../nbs/6_pitfalls/00_study.ipynb #00-study-027
-_made_by = ("pitfalls.study", "learning.training", "learning.network", "learning.metrics", "phantom.shapes", "phantom.scanners", "phantom.radiograph", "phantom.knee", "phantom.readers", "phantom.recipes", "images.cohort")
+_made_by = ("pitfalls.study", "learning.training", "learning.network", "learning.metrics", "phantom.scanners", "phantom.readers", "phantom.recipes", "images.cohort")
 
 def keep_table(pitfall:str,              # Name of its module, e.g. "leakage"; the table is called the same
                demonstrate:Callable,     # demonstrate(dose=, seed=) -> dict, a function or a `functools.partial` of one
@@ -139,7 +140,15 @@ def keep_table(pitfall:str,              # Name of its module, e.g. "leakage"; t
     "Run a pitfall's demonstration on simulated knees for all doses and seeds and keep the table."
     modules = [f"rheumkit.{m}" for m in (f"pitfalls.{pitfall}", *_made_by)]
     store = Path(store)/code_hash(modules) if store else None        # cells of other code are not taken up
-    return save_results(pitfall, sweep(demonstrate, {"dose": doses}, seeds, store, jobs), modules)
+    return save_results(pitfall, sweep(demonstrate, {"dose": doses}, seeds, store, jobs), modules, look=knee_look())
+
+def knee_look()->list:
+    "How the knees look that the tables are made of; it stays as it is when they are only made faster."
+    return list(look(simulate("knee-radiograph", patients=60, seed=0, noise=False), "kellgren_lawrence_true"))
+
+def outdated(pitfall:str)->bool:
+    "Whether a kept table was made by other code, or of knees that look otherwise."
+    return stale(pitfall) or not looks_alike(about_results(pitfall)["look"], knee_look())
 
 # %% ../../nbs/6_pitfalls/00_study.ipynb #00-study-024
 def in_memory(cohort:Cohort)->Cohort:
