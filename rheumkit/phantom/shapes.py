@@ -10,7 +10,7 @@ __all__ = ['Grid', 'Solid', 'ellipsoid', 'round_cone', 'rounded_box', 'smooth_pr
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-002
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Callable
 
 import numpy as np
@@ -109,10 +109,25 @@ def rounded_box(centre, half, rounding:float=0.)->Solid:  # Centre and half size
     return Solid(distance, tuple(a-b for a, b in zip(c, h)), tuple(a+b for a, b in zip(c, h)))
 
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-011
-def smooth_profile(stations, values, samples:int=256)->Tensor:  # Increasing positions in [0, 1]; one value a station; length of the table
+@lru_cache(512)
+def _hermite(stations:tuple, samples:int)->tuple:
+    "Widths between stations, and what values and slopes at them weigh at every sample of a cubic, (samples, stations) each."
+    x = np.array(stations, float); h = np.diff(x); at = np.linspace(0, 1, samples); rows = np.arange(samples)
+    i = np.clip(np.searchsorted(x, at, "right")-1, 0, len(h)-1); t = (at-x[i])/h[i]; u = 1-t; value, slope = np.zeros((2, samples, len(x)))
+    value[rows, i], value[rows, i+1], slope[rows, i], slope[rows, i+1] = u*u*(1+2*t), t*t*(3-2*t), h[i]*t*u*u, -h[i]*t*t*u
+    return h[:, None], value, slope
+
+def smooth_profile(stations, values, samples:int=256)->Tensor:  # Increasing positions in [0, 1]; one value (or one of each of several curves) a station; length of the table
     "Values between stations, by a shape-preserving cubic (Fritsch & Carlson 1980: no overshoot), as a table over [0, 1]."
-    from scipy.interpolate import PchipInterpolator
-    return torch.from_numpy(PchipInterpolator(stations, values)(np.linspace(0, 1, samples)).astype(np.float32))
+    h, value, slope = _hermite(tuple(map(float, stations)), samples); y = np.asarray(values, float); y = y.reshape(len(y), -1); m = np.diff(y, axis=0)/h; d = np.zeros_like(y)
+    if len(h) == 1: d[:] = m
+    else:
+        a, b = 2*h[1:]+h[:-1], h[1:]+2*h[:-1]; turns = m[1:]*m[:-1] <= 0; steep = np.where(turns, 1., m[:-1]), np.where(turns, 1., m[1:])
+        d[1:-1] = np.where(turns, 0., (a+b)/(a/steep[0]+b/steep[1]))    # a weighted harmonic mean, and level where the curve turns
+        for end, h0, h1, m0, m1 in ((0, h[0], h[1], m[0], m[1]), (-1, h[-1], h[-2], m[-1], m[-2])):
+            e = ((2*h0+h1)*m0 - h0*m1)/(h0+h1)
+            d[end] = np.where(e*m0 <= 0, 0., np.where((m0*m1 < 0) & (np.abs(e) > 3*np.abs(m0)), 3*m0, e))
+    return torch.from_numpy((value@y + slope@d).astype(np.float32).reshape(samples, *np.shape(values)[1:]))
 
 def _look_up(table, t):
     at = t.clamp(0, 1).mul_(len(table)-1)
