@@ -99,7 +99,7 @@ class Body:
         "A smooth random field (mean 0, standard deviation about 1) of structures of `length` mm, longer by `stretch` along (z, y, x): belongs to the person and side, whatever the grid or pose."
         part = part or self.everywhere(); shape = [max(p.stop-p.start, 0) for p in part]
         if 0 in shape: return torch.zeros(shape)
-        sizes = [length*s*self.unit for s in stretch]; cells, origin = self.noise(length, which)
+        sizes = [length*s*self.texture_unit for s in stretch]; cells, origin = self.numbers(length, which)
         every = [max(1, min(4, int(.5*s/d))) if self.grid.even else 1 for s, d in zip(sizes, self.grid.spacing)]   # a coarse structure is sampled coarsely, twice a cell at least, and interpolated
         knots, weights = zip(*(between_knots(axis, d, p, n) for axis, d, p, n in zip(self.grid.axes, self.grid.spacing, part, every)))
         out = sampled(cells, self.turn.T, *(k - s for k, s in zip(knots, self.shift.tolist()[::-1])), sizes, origin).mul_(1.75)
@@ -107,8 +107,8 @@ class Body:
         if weights[1] is not None: out = weights[1] @ out
         return out if weights[2] is None else out @ weights[2].T
 
-    unit = 1.   # Size of the person: mm of the grid for each mm in which a region is described
-    def noise(self, length:float, which:int)->tuple:
+    texture_unit = 1.   # Size of the person: mm of the grid for each mm in which a region is described
+    def numbers(self, length:float, which:int)->tuple:
         "Where the numbers of a texture come from, given the first places and how many there are along (z, y, x), and the place that lies in the person's origin."
         seed = int(self.person.get("seed", 0)), "RLUB".index(self.side[:1] or "U"), which, int(length*1000)
         return (lambda first, count: lattice(seed, first, count)), (0., 0., 0.)

@@ -213,8 +213,8 @@ class Knee(Body):
         step = torch.empty_like(distance); step[1:-1] = (distance[2:]-distance[:-2]).abs()/2; step[0] = (distance[1]-distance[0]).abs(); step[-1] = (distance[-1]-distance[-2]).abs()
         return (.5 - distance/step.clamp(self.voxel, 4.)).clamp(0, 1)
     @property
-    def unit(self): return self.scale
-    def noise(self, length, which):
+    def texture_unit(self): return self.scale
+    def numbers(self, length, which):
         "As in any body, but cut from one block of numbers, from a place on that depends on person and side: large lattices are slow to draw."
         block = _noise(); n = len(block); start = np.random.default_rng([int(self.person["seed"]), "RLUB".index(self.side), which, int(1000*length)]).uniform(0, n, 3)[::-1].tolist()
         def cells(first, count):

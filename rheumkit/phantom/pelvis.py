@@ -552,6 +552,50 @@ def _sij_ground(person:dict, pose:dict, size:tuple)->dict:
 
 _grounds = {}   # the last few pelves: lesions change only what is added to them
 
+def _voxels(mask, grid, *fields)->tuple:
+    "Values of some fields at the voxels of a mask, in a row, and a function that adds up a row of amounts along the rays, in mm."
+    at = mask.flatten().nonzero()[:, 0]; pixel = at % (grid.size[1]*grid.size[2])
+    def along(amount): return torch.zeros(grid.size[1]*grid.size[2]).index_add_(0, pixel, amount).mul_(grid.spacing[0]).view(grid.size[1:])
+    return along, *(f.flatten()[at] for f in fields)
+
+def _sij_lesions(person, si, g, sign, lesion, bone, along, X, Y, Z, x, y)->Tensor:
+    "Bone in the rays with the lesions of one joint, from amounts at the voxels around it."
+    s = person["shape"]; k = s["size"]; seed = s["grain"]
+    u, _, v, q = si.across(X, Y, Z); half, _ = si.gap(v, q); half = half*k
+    joint = si.cartilaginous(v, q)
+    wide = torch.sigmoid((q-si.dorsal(v)+7)/2.5)*torch.sigmoid((si.ala_front(v)+1-q)/2.)*torch.sigmoid((37-v)/3.)*torch.sigmoid((v+33)/3.)
+    there = (.5+sign*X/6.).clamp(0, 1); n = 10 + (sign > 0)
+    hard = lesion[f"sclerosis {g}"]
+    if hard:
+        uneven = 1 + .30*torch.sin(.22*v+1.7*s["asymmetry"][n-10]) + .2*torch.sin(.41*v+.3*q+sign)
+        reach_i, reach_s = (4.+9.*hard)*uneven, (2.5+6.*hard)*uneven
+        band = torch.sigmoid((u-half)/.7)*_hill((u/reach_i).clamp_min(0)**2) + .75*torch.sigmoid((-u-half)/.7)*_hill((-u/reach_s).clamp_min(0)**2)
+        bone = bone + (.20+.45*hard)*along(band*wide*there)*(1+.10*strands(seed+20, x, y, 1.6, 2.2))
+    narrow = lesion[f"narrowing {g}"]
+    if narrow:
+        fill = joint*there*torch.sigmoid((half+.25-u.abs())/.5)
+        bone = bone + .50*narrow*along(fill)*(1+.12*strands(seed+21, x, y, 1.2, 2.2))
+    bridge = lesion[f"ankylosis {g}"]
+    if bridge:
+        order = .5 + .5*torch.sin(.19*v + 2*s["asymmetry"][n-8] + .12*q)*torch.cos(.11*v - .2*q + s["asymmetry"][n-6])
+        filled = torch.sigmoid((1.15*bridge - order)/.07)
+        across = wide*there*torch.sigmoid((half+1.2-u.abs())/.6)
+        bone = bone + .42*along(filled*across)*(1+.15*strands(seed+22, x, y, 1.3, 2.4))
+        shell = wide*there*torch.exp(-((u.abs()-half-.8)/1.2)**2)
+        bone = bone - torch.minimum(.55*along(filled*shell), .45*bone)   # where it is fused, the dense plates go
+    eaten = lesion[f"erosion {g}"]
+    if eaten:
+        spots = np.random.default_rng([seed, 7, sign > 0]); pits = torch.zeros_like(u)
+        for j in range(11):
+            y0, z0, b, by = spots.uniform(-26, 32), spots.uniform(-13, 9), spots.choice([-1, 1, 1]), spots.uniform(.7, 1.3)
+            r = 5.2*by*float(np.clip((eaten-.065*j)/.5, 0, 1))
+            if r < .4: continue
+            e = (((v-y0)/(1.1*r)).square() + ((q-z0)/(2.2*r)).square() + ((u-b*1.4)/r).square()).clamp_min(1e-6).sqrt()
+            pits = torch.maximum(pits, ((1-e)*r/1.6+.5).clamp(0, 1))
+        blur = (.35*eaten*torch.exp(-((u.abs()-half-.6)/1.3)**2)*joint)
+        bone = bone - torch.minimum(along((.50*pits + .40*blur)*there*wide), .55*bone)
+    return bone
+
 def sij_ray_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     "What a ray through the middle of the pelvis passes, mm (rows, columns), and the structures it meets."
     s = person["shape"]; pose = severities.get("pose", {}); key = repr((s, pose, size, person.get("bowel"), person.get("columns")))
@@ -560,45 +604,15 @@ def sij_ray_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
         if len(_grounds) > 2: _grounds.clear()
         ground = _grounds[key] = _sij_ground(person, pose, size)   # the same whichever thread comes first
     grid, back, x, y, bone = (ground[n] for n in ("grid", "back", "x", "y", "bone"))
-    h, w = size; k = s["size"]; seed = s["grain"]; si = Sacroiliac(person); depth = grid.size[0]
+    si = Sacroiliac(person)
     lesion = {f"{kind} {g}": float((severities.get(kind) or {}).get(g, 0.)) for kind in sij_ray_lesions for g in "RL"}
     # lesions: amounts in space, added up along the ray
     if any(lesion.values()):
-        part = (slice(0, depth), slice(0, h), slice(0, w)); X, Y, Z = back(*(p for p in grid.points(part)))
-        u, lat, v, q = si.across(X, Y, Z); half, _ = si.gap(v, q); half = half*k; dz = grid.spacing[0]
-        joint = si.cartilaginous(v, q)
-        wide = torch.sigmoid((q-si.dorsal(v)+7)/2.5)*torch.sigmoid((si.ala_front(v)+1-q)/2.)*torch.sigmoid((37-v)/3.)*torch.sigmoid((v+33)/3.)
+        X, Y, Z = (t.expand(grid.size) for t in back(*grid.points())); lat, v, q = si.scaled(X, Y, Z)
+        near = (lat < 84) & (v > -52) & (v < 56) & (q > -42) & (q < 32)      # beyond that nothing is left of the joint
         for g, sign in (("R", -1), ("L", 1)):
-            there = (.5+sign*X/6.).clamp(0, 1); n = 10 + (sign > 0)
-            hard = lesion[f"sclerosis {g}"]
-            if hard:
-                uneven = 1 + .30*torch.sin(.22*v+1.7*s["asymmetry"][n-10]) + .2*torch.sin(.41*v+.3*q+sign)
-                reach_i, reach_s = (4.+9.*hard)*uneven, (2.5+6.*hard)*uneven
-                band = torch.sigmoid((u-half)/.7)*_hill((u/reach_i).clamp_min(0)**2) + .75*torch.sigmoid((-u-half)/.7)*_hill((-u/reach_s).clamp_min(0)**2)
-                bone = bone + (.20+.45*hard)*(band*wide*there).sum(0)*dz*(1+.10*strands(seed+20, x, y, 1.6, 2.2))
-            narrow = lesion[f"narrowing {g}"]
-            if narrow:
-                fill = joint*there*torch.sigmoid((half+.25-u.abs())/.5)
-                bone = bone + .50*narrow*fill.sum(0)*dz*(1+.12*strands(seed+21, x, y, 1.2, 2.2))
-            bridge = lesion[f"ankylosis {g}"]
-            if bridge:
-                order = .5 + .5*torch.sin(.19*v + 2*s["asymmetry"][n-8] + .12*q)*torch.cos(.11*v - .2*q + s["asymmetry"][n-6])
-                filled = torch.sigmoid((1.15*bridge - order)/.07)
-                across = wide*there*torch.sigmoid((half+1.2-u.abs())/.6)
-                bone = bone + .42*(filled*across).sum(0)*dz*(1+.15*strands(seed+22, x, y, 1.3, 2.4))
-                shell = wide*there*torch.exp(-((u.abs()-half-.8)/1.2)**2)
-                bone = bone - torch.minimum(.55*(filled*shell).sum(0)*dz, .45*bone)   # where it is fused, the dense plates go
-            eaten = lesion[f"erosion {g}"]
-            if eaten:
-                spots = np.random.default_rng([seed, 7, sign > 0]); pits = torch.zeros_like(u)
-                for j in range(11):
-                    y0, z0, b, by = spots.uniform(-26, 32), spots.uniform(-13, 9), spots.choice([-1, 1, 1]), spots.uniform(.7, 1.3)
-                    r = 5.2*by*float(np.clip((eaten-.065*j)/.5, 0, 1))
-                    if r < .4: continue
-                    e = (((v-y0)/(1.1*r)).square() + ((q-z0)/(2.2*r)).square() + ((u-b*1.4)/r).square()).clamp_min(1e-6).sqrt()
-                    pits = torch.maximum(pits, ((1-e)*r/1.6+.5).clamp(0, 1))
-                blur = (.35*eaten*torch.exp(-((u.abs()-half-.6)/1.3)**2)*joint)
-                bone = bone - torch.minimum(((.50*pits + .40*blur)*there*wide).sum(0)*dz, .55*bone)
+            if any(lesion[f"{kind} {g}"] for kind in sij_ray_lesions):
+                bone = _sij_lesions(person, si, g, sign, lesion, bone, *_voxels(near & (sign*X > -3), grid, X, Y, Z), x, y)
     return {"soft": ground["soft"], "fat": ground["fat"], "bone": bone.clamp_min(0), "structures": ground["structures"]}
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-causes-2

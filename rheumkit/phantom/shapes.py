@@ -270,22 +270,25 @@ def chords(solid:Solid, grid:Grid,
     part = grid.box(*_wider(solid, wide))
     part = (slice(max(part[0].start-1, 0), part[0].stop), *(slice(p.start//every*every, p.stop) for p in part[1:]))  # the same samples, however large the box
     if any(p.stop-p.start <= 0 for p in part) or part[0].stop-part[0].start < 2: return out
-    d = _distances(solid, grid, part, every)
+    d = _distances(solid.distance, grid, part, every).numpy()
     for i, by in enumerate(offsets):
-        s = d - (by(*grid.points(part)) if callable(by) else by)
-        inside = (-s).clamp_min(0)
-        size = s.abs()
-        out[(i, *part[1:])] = ((inside[:-1]+inside[1:])/(size[:-1]+size[1:]).clamp_min(1e-6)).sum(0)*grid.spacing[0]
+        off = _distances(by, grid, part, every).numpy() if callable(by) else np.broadcast_to(np.float32(by), (len(d), 1, 1))
+        outside = 0.
+        for k, (layer, less) in enumerate(zip(d, off)):     # depth by depth: what is at work stays in the cache
+            s = layer-less; size = np.abs(s)
+            if k: before += s; length += size; np.maximum(length, 1e-6, out=length); before /= length; outside = outside+before   # noqa: F821 (set in the round before)
+            before, length = s, size
+        out[(i, *part[1:])] = torch.from_numpy(((len(d)-1) - outside)*np.float32(grid.spacing[0]/2))   # the share inside is (1-d/|d|)/2, and between two depths (1-(d0+d1)/(|d0|+|d1|))/2
     return out
 
-def _distances(solid, grid, part, every):
-    "Distances on a part of the grid, (depth, height, width); with `every` > 1 interpolated in the plane of the picture."
+def _distances(distance, grid, part, every):
+    "Distances (or any smooth function of place) on a part of the grid, (depth, height, width); with `every` > 1 interpolated in the plane of the picture."
     shape = [p.stop-p.start for p in part]
     x, y, z = grid.points(part)
-    if every == 1: return solid.distance(x, y, z).expand(shape)
+    if every == 1: return distance(x, y, z).expand(shape)
     rows, columns = (-(-(n-1)//every) + 1 for n in shape[1:])
     y = y[0, 0, 0] + grid.spacing[1]*every*torch.arange(rows)[None, :, None]; x = x[0, 0, 0] + grid.spacing[2]*every*torch.arange(columns)[None, None, :]
-    d = solid.distance(x, y, z).expand(shape[0], rows, columns)
+    d = distance(x, y, z).expand(shape[0], rows, columns)
     return F.interpolate(d[None], ((rows-1)*every+1, (columns-1)*every+1), mode="bilinear", align_corners=True)[0, :, :shape[1], :shape[2]]
 
 def occupancy(solid:Solid, grid:Grid,
