@@ -54,6 +54,7 @@ class Hip:
     "Femur and hip bone of one right hip as solids in mm; the centre of the head is the origin."
     person:dict        # With "shape", see `pelvis_shape`
     severities:dict
+    memory:dict|None = None   # Distances that no lesion changes, by name, where all are asked for at the same points; None: nothing is kept
 
     @property
     def shape(self)->dict: return self.person["shape"]
@@ -61,6 +62,10 @@ class Hip:
     def head(self)->float: return self.shape["head"]
     @property
     def space(self)->float: return self.shape["cartilage"]
+    def remembered(self, name:str, compute):
+        if self.memory is None: return compute()
+        if name not in self.memory: self.memory[name] = compute()
+        return self.memory[name]
     def amount(self, kind, site): return float((self.severities.get(kind) or {}).get(site, 0.))
 
     def lost(self, x, y, z)->Tensor:
@@ -109,16 +114,15 @@ class Hip:
         inner = union(shell, ilium, brim, back, anterior, blend=9.)
         outer = union(front, pubis, tuber, spine, blend=8.)
         medial = (R+5.5*k+s["teardrop"])
-        def distance(x, y, z):
+        def whole(x, y, z):
             d = inner.distance(x, y, z)
             wall = x - medial - .12*(y.clamp(-60, 60)).abs() - (.55*(z.abs()-14*k)).clamp_min(0) - (-y-15).clamp_min(0)*.6 - (y-35).clamp_min(0)*1.5   # the smooth inner side of the socket
             d = torch.maximum(d, wall); e = outer.distance(x, y, z)
             d = smooth_min(d, e, 9.)
             side = cut(x, y, z) + 0*d   # near the rim nothing stands out of the opening
             near = ((x*x+y*y+z*z).sqrt()-R-9*k)
-            d = torch.maximum(d, torch.minimum(side-.5, -near))
-            h = self.socket().distance(x, y, z)
-            return torch.maximum(d, -h)
+            return torch.maximum(d, torch.minimum(side-.5, -near))
+        def distance(x, y, z): return torch.maximum(self.remembered("hip bone", lambda: whole(x, y, z)), -self.socket().distance(x, y, z))
         low = hip_point(26*k, 0, 0)[0]
         solid = Solid(distance, (low-24*k, -96*k, -46*k), (96*k, 100*k, 50*k))
         return self._lips(solid, "acetabular")
@@ -141,7 +145,8 @@ class Hip:
         shaft = loft(hip_point(x0, y0-12*k, -3), hip_point(x0-14*k, y0+130*k, -2), (0, .1, .22, .34, .5, 1), (20*k, 21*k, 19.5*k, b*1.12, b, b*.96), (15*k, 17*k, 17*k, b*1.1, b, b), exponent=2.2, rounding=8.)
         great = union(round_cone(hip_point(x0+7*k, y0-2*k, -7*k), hip_point(x0+14.5*k, (-3+g)*k + .12*y0, -11*k), 13.5*k, 8.2*k), round_cone(hip_point(x0+14.5*k, (-3+g)*k+.12*y0, -11*k), hip_point(x0+7*k, (-9+g)*k+.1*y0, -14*k), 7.2*k, 4.6*k), blend=6.)
         less = round_cone(hip_point(x0-9*k, y0+25*k, -9*k), hip_point(x0-23*k, y0+26*k, -15*k), 10.5*k, 6.*k)
-        solid = union(*(v for v in (head, neck, shaft, great, less) if v is not None), blend=7.)
+        rest = union(neck, shaft, great, less, blend=7.)
+        solid = union(Solid(lambda x, y, z: self.remembered("femur", lambda: rest.distance(x, y, z)), rest.low, rest.high), head, blend=7.)
         if cam is not None: solid = union(solid, ellipsoid(along(.8*r, -.62*r-s["cam"]*.6, 4.), (8*k, 5*k, 8*k)), blend=8.)
         solid = self._lips(solid, "femoral")
         return place(solid, rotation("z", pose.get("leg", 0.))@rotation("y", pose.get("roll", 0.)))
@@ -243,6 +248,16 @@ class PathTruth(Truth):
     def blank(self)->Tensor: return torch.zeros(self.scene.size)
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-012
+_memories = {}   # of the last few hips
+
+def _remembered(key:str)->dict:
+    "What was computed for this hip in this position; all of it is the same with and without lesions."
+    memory = _memories.get(key)
+    if memory is None:
+        if len(_memories) > 2: _memories.clear()
+        memory = _memories[key] = {}
+    return memory
+
 def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     "What a ray through a right hip passes, mm (rows, columns), and the structures it meets."
     s = person["shape"]; h, w = size; step = hip_field[1]/h
@@ -250,8 +265,10 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     depth = 42
     grid = Grid((depth, h, w), (hip_field[0]/depth, step, hip_field[2]/w), (hip_middle[0], hip_middle[1]-shift[1], hip_middle[2]-shift[0]))
     x, y = grid.axis(2)[None, :].expand(h, w), grid.axis(1)[:, None].expand(h, w); lat = -x
-    hip = Hip(person, severities); r = hip.head; R = r + hip.space; k = r/24.; c = s["cortex"]; every = max(1, round(1.9/step))
+    hip = Hip(person, severities, _remembered(repr((s, side, pose, size)))); r = hip.head; R = r + hip.space; k = r/24.; c = s["cortex"]; every = max(1, round(1.9/step))
     seed = s["grain"] + (7 if side == "L" else 0)
+    def grained(*a): return hip.remembered(("struts", a[0], *a[3:]), lambda: strands(*a))
+    def blotches(*a): return hip.remembered(("spots", a[0], *a[3:]), lambda: _soft_spots(*a))
     a = math.radians(s["neck_angle"]-90)
     def femur_cortex(px, py, pz):
         l = -px; along = l*math.cos(a) + py*math.sin(a); across = -l*math.sin(a) + py*math.cos(a)   # along the neck; downwards across it
@@ -274,16 +291,16 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     below = torch.exp(-(((lat-48*k)/(9*k))**2 + ((y-20*k)/(16*k))**2))
     epiphysis = _hill((lat*lat+y*y)/(r*r*1.1))
     density = (.10 + .075*load + .045*arch + .055*epiphysis - .05*ward - .035*below - .05*torch.sigmoid((y-52*k)/10.)).clamp_min(.03)
-    struts = load*strands(seed, x, y, .85, 3.2, 22.) + .8*arch*strands(seed+1, x, y, .85, 3., -58.) + .55*strands(seed+2, x, y, 1., 1.6, 10.)
+    struts = load*grained(seed, x, y, .85, 3.2, 22.) + .8*arch*grained(seed+1, x, y, .85, 3., -58.) + .55*grained(seed+2, x, y, 1., 1.6, 10.)
     spongy = s["density"]*(density*(1 + .13*struts))*fi
-    pelvic = s["density"]*(.105 + .05*torch.sigmoid((-y-.6*R)/9.)*torch.sigmoid((lat+24)/6.))*(1 + .15*strands(seed+3, x, y, 1., 2.2, -35.) + .12*_soft_spots(seed+5, x, y, 11.))*pi
-    bone = .92*((f-fi)*(1+.05*strands(seed+8, x, y, 1.2, 2.4, 8.)) + (p-pi)*(1+.06*strands(seed+9, x, y, 1.1, 2., -30.))) + spongy + pelvic
+    pelvic = s["density"]*(.105 + .05*torch.sigmoid((-y-.6*R)/9.)*torch.sigmoid((lat+24)/6.))*(1 + .15*grained(seed+3, x, y, 1., 2.2, -35.) + .12*blotches(seed+5, x, y, 11.))*pi
+    bone = .92*((f-fi)*(1+.05*grained(seed+8, x, y, 1.2, 2.4, 8.)) + (p-pi)*(1+.06*grained(seed+9, x, y, 1.1, 2., -30.))) + spongy + pelvic
     marrow = fi + pi - spongy - pelvic
     # lesions within the bones
     radius, angle = (lat*lat+y*y).sqrt(), torch.rad2deg(torch.atan2(lat, -y))
     hard = hip.amount("sclerosis", "superior")
     if hard:
-        v = strands(seed+4, x, y, 2., 2.4, 0.)
+        v = grained(seed+4, x, y, 2., 2.4, 0.)
         zone = _hill(((angle-18.)/(34.+14*hard))**2)
         roof = zone*torch.sigmoid((radius-R)/.9)*_hill((radius-R).clamp_min(0)/(4.+9.*hard))
         cap = zone*torch.sigmoid((r-radius)/.9)*_hill((r-radius).clamp_min(0)/(3.+6.*hard))
@@ -292,7 +309,7 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
         big = hip.amount("cyst", site)*cyst_mm*k*(1., 1., .62, .55)[j] if hip.amount("cyst", site) > (0, 0, .35, .45)[j] else 0.
         if not big: continue
         u = np.array(hip_direction(deg + 7*s["asymmetry"][j])); at = u*((R if deep > 0 else r) + deep + (.35*big if deep > 0 else -.35*big))
-        q = (((x-at[0])/(big*(1+.12*s["asymmetry"][4]))).square() + ((y-at[1])/big).square()).sqrt() + .10*_soft_spots(seed+20+j, x, y, 4.)
+        q = (((x-at[0])/(big*(1+.12*s["asymmetry"][4]))).square() + ((y-at[1])/big).square()).sqrt() + .10*blotches(seed+20+j, x, y, 4.)
         hole = (1-q).clamp(0, 1)**.5
         rim = torch.exp(-((q-1.08)/.20)**2)*((1.9-q) > 0)
         room = torch.minimum(bone, torch.full_like(bone, 11.))
@@ -303,16 +320,16 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     half = (178 + 2.2*(body-26))*s["size"]
     across_body = ((lat+86*s["size"])/half).clamp(-1, .999)
     total = thick*205*s["size"]*(1-across_body**2).clamp_min(.02).sqrt()*(1 - .10*torch.sigmoid((y-35)/14.))
-    fat = (34 + 2.4*(body-22))*(1 + .06*_soft_spots(seed+30, x, y, 24.)).clamp_min(.3) + .10*total
+    fat = (34 + 2.4*(body-22))*(1 + .06*blotches(seed+30, x, y, 24.)).clamp_min(.3) + .10*total
     def plane(ax, ay, bx, by, width, mm):   # a sheet of fat between muscles
         dx, dy = bx-ax, by-ay; t = (((lat-ax)*dx + (y-ay)*dy)/(dx*dx+dy*dy)).clamp(0, 1)
-        d = ((lat-ax-t*dx)**2 + (y-ay-t*dy)**2).sqrt() + 1.2*_soft_spots(seed+31, x, y, 12.)
+        d = ((lat-ax-t*dx)**2 + (y-ay-t*dy)**2).sqrt() + 1.2*blotches(seed+31, x, y, 12.)
         return mm*torch.exp(-(d/width)**2)
     fat = fat + plane(22*k, -44*k, 38*k, 4*k, 3.2, 9.) + plane(-26*k, 6*k, 20*k, 46*k, 4.5, 8.) + plane(30*k, -60*k, 62*k, -14*k, 5., 11.) + plane(-60*k, -50*k, -34*k, -6*k, 3., 9.)
     fat = fat + 12*torch.sigmoid(-(((lat+56*k)/(15*k))**2 + ((y-50*k)/(14*k))**2 - 1)*2.5)   # fat around the obturator foramen
     flesh = total - fat - (f+p)
-    flesh = (flesh + 2.2*_soft_spots(seed+32, x, y, 16.) + 1.2*_soft_spots(seed+33, x, y, 6.)).clamp_min(5.)
-    gas = 26*(_soft_spots(seed+34, x, y, 13.)-.9).clamp(0, 1.2)*torch.sigmoid((-lat-38*k)/5.)*torch.sigmoid((-y-2)/6.)*person.get("bowel", .5)
+    flesh = (flesh + 2.2*blotches(seed+32, x, y, 16.) + 1.2*blotches(seed+33, x, y, 6.)).clamp_min(5.)
+    gas = 26*(blotches(seed+34, x, y, 13.)-.9).clamp(0, 1.2)*torch.sigmoid((-lat-38*k)/5.)*torch.sigmoid((-y-2)/6.)*person.get("bowel", .5)
     flesh = (flesh-gas).clamp_min(5.)
     structures = torch.zeros(h, w, dtype=torch.uint8)
     structures[p > 1.] = 2; structures[f > 1.] = 1
