@@ -313,9 +313,10 @@ def rays(distance:Tensor,   # Distance to a surface in mm, (..., depth, height, 
     "Length of each ray under the surface, in mm, with edges about half a pixel wide; exact where the distance is linear between two depths."
     reach, soft = 1.3*step, np.float32(edge/4); layers = np.minimum(distance.numpy(), reach); np.maximum(layers, -reach, out=layers)
     def through(taken, soft):
+        before, length, outside = None, None, 0.
         for k in range(layers.shape[-3]):
             d = taken(layers[..., k, :, :]); size = np.abs(d); np.maximum(size, soft, out=size)   # the share inside is (1-d/size)/2, and between two depths (1-(d0+d1)/(size0+size1))/2
-            if k: before += d; length += size; before /= length; outside = before if k == 1 else np.add(outside, before, out=outside)   # noqa: F821 (set in the round before)
+            if k: before += d; length += size; before /= length; outside = before if k == 1 else np.add(outside, before, out=outside)
             before, length = d, size
         return np.maximum((layers.shape[-3]-1)*step/2 - outside*np.float32(step/2), 0)
     if every == 1: return torch.from_numpy(through(np.copy, soft))
@@ -357,7 +358,7 @@ def bone_paths(knee:Knee, grid:Grid, every:int=2, sparse:int=4, coarse:bool=Fals
     out = {}
     for bone in _plate:
         if bone in ("femur", "tibia"): out[bone] = _paths(knee, bone, grid, every, sparse, *((every, 2) if coarse else ())); continue
-        out[bone] = tuple(v[::every, ::every] if coarse else v for v in knee._remembered(bone, lambda: _paths(knee, bone, grid, every, sparse)))   # noqa: B023 (called at once)
+        out[bone] = tuple(v[::every, ::every] if coarse else v for v in knee._remembered(bone, lambda: _paths(knee, bone, grid, every, sparse)))
     return out
 
 def grain(person:dict, side:str, grid:Grid)->dict:

@@ -210,8 +210,9 @@ class Knee(Body):
     def share(self, distance, width=None):
         "As in any body, but a surface that lies flat in a slice is as blurred as the slice is thick."
         if width or distance.dim() < 3 or len(distance) < 2: return super().share(distance, width)
-        step = torch.empty_like(distance); step[1:-1] = (distance[2:]-distance[:-2]).abs()/2; step[0] = (distance[1]-distance[0]).abs(); step[-1] = (distance[-1]-distance[-2]).abs()
-        return (.5 - distance/step.clamp(self.voxel, 4.)).clamp(0, 1)
+        step = torch.empty_like(distance); torch.sub(distance[2:], distance[:-2], out=step[1:-1]).mul_(.5)
+        torch.sub(distance[1], distance[0], out=step[0]); torch.sub(distance[-1], distance[-2], out=step[-1])
+        return torch.div(distance, step.abs_().clamp_(self.voxel, 4.), out=step).neg_().add_(.5).clamp_(0, 1)
     @property
     def texture_unit(self): return self.scale
     def numbers(self, length, which):

@@ -273,10 +273,10 @@ def chords(solid:Solid, grid:Grid,
     d = _distances(solid.distance, grid, part, every).numpy()
     for i, by in enumerate(offsets):
         off = _distances(by, grid, part, every).numpy() if callable(by) else np.broadcast_to(np.float32(by), (len(d), 1, 1))
-        outside = 0.
+        before, length, outside = None, None, 0.
         for k, (layer, less) in enumerate(zip(d, off)):     # depth by depth: what is at work stays in the cache
             s = layer-less; size = np.abs(s)
-            if k: before += s; length += size; np.maximum(length, 1e-6, out=length); before /= length; outside = outside+before   # noqa: F821 (set in the round before)
+            if k: before += s; length += size; np.maximum(length, 1e-6, out=length); before /= length; outside = outside+before
             before, length = s, size
         out[(i, *part[1:])] = torch.from_numpy(((len(d)-1) - outside)*np.float32(grid.spacing[0]/2))   # the share inside is (1-d/|d|)/2, and between two depths (1-(d0+d1)/(|d0|+|d1|))/2
     return out
