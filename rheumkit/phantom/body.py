@@ -75,7 +75,7 @@ class Body:
 
     def share(self, distance:Tensor, width:float|None=None)->Tensor:
         "Share of each voxel inside a surface at that signed distance; `width` mm of soft edge (one voxel if None)."
-        return (.5 - distance/(width or self.voxel)).clamp(0, 1)
+        return (distance*(-1/(width or self.voxel))).add_(.5).clamp_(0, 1)
 
     def add(self, part:tuple, share, tissue:str,
             structure:str="",   # Name of the structure that these voxels belong to; "" leaves them to what lies behind
@@ -97,35 +97,42 @@ class Body:
 
     def texture(self, length:float, which:int=0, part:tuple|None=None, stretch:tuple=(1., 1., 1.))->Tensor:
         "A smooth random field (mean 0, standard deviation about 1) of structures of `length` mm, longer by `stretch` along (z, y, x): belongs to the person and side, whatever the grid or pose."
-        part = part or self.everywhere()
-        sizes = [length*s for s in stretch]
+        part = part or self.everywhere(); shape = [max(p.stop-p.start, 0) for p in part]
+        if 0 in shape: return torch.zeros(shape)
+        sizes = [length*s*self.texture_unit for s in stretch]; cells, origin = self.numbers(length, which)
         every = [max(1, min(4, int(.5*s/d))) if self.grid.even else 1 for s, d in zip(sizes, self.grid.spacing)]   # a coarse structure is sampled coarsely, twice a cell at least, and interpolated
-        reach = [(int(2*abs(c)/s + 1.35*n*d/s) + 6)//2 for c, n, d, s in zip(self.grid.centre, self.grid.size, self.grid.spacing, sizes)]
-        cells = lattice((int(self.person.get("seed", 0)), "RLUB".index(self.side[:1] or "U"), which, int(length*1000)), tuple(reach))
         knots, weights = zip(*(between_knots(axis, d, p, n) for axis, d, p, n in zip(self.grid.axes, self.grid.spacing, part, every)))
-        if not all(map(len, knots)): return torch.zeros([p.stop-p.start for p in part])
-        out = sampled(cells, self.turn.T, *(k - s for k, s in zip(knots, self.shift.tolist()[::-1])), sizes)*1.75
+        out = sampled(cells, self.turn.T, *(k - s for k, s in zip(knots, self.shift.tolist()[::-1])), sizes, origin).mul_(1.75)
         if weights[0] is not None: out = torch.tensordot(weights[0], out, 1)
         if weights[1] is not None: out = weights[1] @ out
         return out if weights[2] is None else out @ weights[2].T
 
-def sampled(cells:Tensor,            # Numbers on a lattice whose middle is the origin, (z, y, x)
+    texture_unit = 1.   # Size of the person: mm of the grid for each mm in which a region is described
+    def numbers(self, length:float, which:int)->tuple:
+        "Where the numbers of a texture come from, given the first places and how many there are along (z, y, x), and the place that lies in the person's origin."
+        seed = int(self.person.get("seed", 0)), "RLUB".index(self.side[:1] or "U"), which, int(length*1000)
+        return (lambda first, count: lattice(seed, first, count)), (0., 0., 0.)
+
+def sampled(cells:Callable,          # cells(first, count): numbers on a lattice, a box of so many places from the first one on, (z, y, x)
             turn:np.ndarray,         # Rotation of the person against the grid: place = turn @ (x, y, z)
-            z:Tensor, y:Tensor, x:Tensor,  # Positions along the axes of the grid, mm
+            z:Tensor, y:Tensor, x:Tensor,  # Positions along the axes of the grid, mm, rising
             sizes:list,              # Distance between the points of the lattice (z, y, x), mm
+            origin:tuple=(0., 0., 0.),  # Place (z, y, x) of the lattice in the origin
            )->Tensor:                # (len(z), len(y), len(x))
     "The lattice read at every point of a turned grid: for every slice first along z where each column of the lattice meets it, then in the plane (which is much faster than in space)."
-    (a, b, c), (d, e, f), (g, h, i) = turn.tolist(); sz, sy, sx = sizes
-    rz, ry, rx = (n//2 for n in cells.shape)
-    across, down = ((p*x[None, :] + q*y[:, None])[None] + r*z[:, None, None] for p, q, r in ((a, b, c), (d, e, f)))
-    across, down = across/sx + rx, down/sy + ry      # in cells, from the first
-    (left, right), (top, bottom) = ((min(max(int(v.min()), 0), 2*n-1), min(max(int(v.max())+1, 1), 2*n)) for v, n in ((across, rx), (down, ry)))
+    rows = (a, b, c), (d, e, f), (g, h, i) = turn.tolist(); sz, sy, sx = sizes; oz, oy, ox = origin
+    ends = [(float(v[0]), float(v[-1])) for v in (x, y, z)]
+    def span(row, size, o): low, high = (sum(pick(t*p, t*q) for t, (p, q) in zip(row, ends))/size + o for pick in (min, max)); return math.floor(low), math.floor(high)+1
+    (left, right), (top, bottom) = span(rows[0], sx, ox), span(rows[1], sy, oy)    # places needed
     det = a*e - b*d; along, up = (g*e - h*d)/det, (h*a - g*b)/det    # how the slice rises along the columns of the lattice
-    columns, rows = torch.arange(left, right+1)-rx, torch.arange(top, bottom+1)-ry
-    height = ((along*sx)*columns[None, :] + (up*sy)*rows[:, None])[None] + (i - along*c - up*f)*z[:, None, None]
-    height = (height/sz + rz).clamp_(0, 2*rz-1e-3); low = height.long(); part = cells[:, top:bottom+1, left:right+1]
-    planes = torch.lerp(part.gather(0, low), part.gather(0, low+1), height-low)
-    where = torch.stack([(across-left).mul_(2/(right-left)).sub_(1), (down-top).mul_(2/(bottom-top)).sub_(1)], -1)
+    columns, lines = torch.arange(left, right+1)-ox, torch.arange(top, bottom+1)-oy
+    height = ((along*sx/sz)*columns[None, :] + (up*sy/sz)*lines[:, None])[None] + (z*((i - along*c - up*f)/sz) + oz)[:, None, None]
+    low = height.floor(); height -= low; low = low.long(); first = int(low.min()); low -= first
+    part = cells((first, top, left), (int(low.max())+2, bottom-top+1, right-left+1))
+    planes = torch.lerp(part.gather(0, low), part.gather(0, low+1), height)
+    where = torch.empty(len(z), len(y), len(x), 2)
+    for n, (p, q, r), size, o, k in ((0, rows[0], sx, ox-left, 2/(right-left)), (1, rows[1], sy, oy-top, 2/(bottom-top))):
+        torch.add((x*(p/size*k))[None, :] + (y*(q/size*k))[:, None], (z*(r/size*k) + (o*k-1))[:, None, None], out=where[..., n])
     return F.grid_sample(planes[:, None], where, mode="bilinear", padding_mode="border", align_corners=True)[:, 0]
 
 def between_knots(axis:Tensor, step:float, part:slice, every:int)->tuple:
@@ -137,10 +144,10 @@ def between_knots(axis:Tensor, step:float, part:slice, every:int)->tuple:
     return axis[0] + knots*step, (1-off).clamp_min(0)
 
 @lru_cache(96)
-def lattice(seed:tuple, reach:tuple)->Tensor:
-    "Independent normal numbers on a lattice of 2*reach+1 points an axis, drawn outwards from the middle; each number depends on its place only (a hash as in splitmix64, and the polar formula of Box and Muller)."
+def lattice(seed:tuple, first:tuple, count:tuple)->Tensor:
+    "Independent normal numbers on a box of an endless lattice, (z, y, x); each number depends on its place only (a hash as in splitmix64, and the polar formula of Box and Muller)."
     start = np.uint64(sum((s+1)*(i*7919+13) for i, s in enumerate(seed)) % 2**40)
-    z, y, x = ((np.arange(-r, r+1).astype(np.uint64) + start)*np.uint64(k) for r, k in zip(reach, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)))
+    z, y, x = ((np.arange(f, f+n).astype(np.uint64) + start)*np.uint64(k) for f, n, k in zip(first, count, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)))
     m = (z[:, None, None] ^ y[:, None]) ^ x
     m += np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)): m ^= m >> np.uint64(shift); m *= np.uint64(factor)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from .body import Truth
 from .causes import osteoarthritis
-from .radiograph import develop, expose
+from .radiograph import between_samples, develop, expose
 from .scanners import RadiographScanner
 from .shapes import Grid, Recipe, Solid, ellipsoid, round_cone, smooth_profile, union
 
@@ -98,30 +98,39 @@ def knee_scores(severities:dict)->dict:
             **{f"joint_space_width_{c}_mm": round(float(n*(1-s["narrowing"][c])), 2) for c, n in zip(compartments, s["normal_mm"])}}
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-012
-def _hill(x, centre, reach): return (1-((x-centre)/reach)**2).clamp_min(0)**2
+def _hill(x, centre, reach): return (1-((x-centre)/reach)**2).clip(0)**2
 def _step(t):
     "From exactly 0 to exactly 1, smoothly, as t goes from 0 to 1."
-    t = t.clamp(0, 1)
+    t = t.clip(0, 1)
     return t*t*(3-2*t)
+def _sigmoid(t): return 1/(1+np.exp(-t))
+def _mix(a, b, share): return a + share*(b-a)
 def _smooth_min(a, b, blend):
     h = (blend-(a-b).abs()).clamp_min(0)/max(blend, 1e-3)
     return torch.minimum(a, b) - h*h*blend/4
-def _smooth_max(a, b, blend): return -_smooth_min(-a, -b, blend)
+def _smooth_max_(a, b, blend):
+    "The larger of two arrays, rounded off where they differ by less than `blend`; the first one is changed in place."
+    h = a-b; np.abs(h, out=h); np.subtract(blend, h, out=h); np.maximum(h, 0, out=h); h *= h; h *= .25/max(blend, 1e-3)
+    np.maximum(a, b, out=a); a += h
+    return a
 
 @lru_cache(512)
-def _profile(stations, values): return smooth_profile((np.asarray(stations)-stations[0])/(stations[-1]-stations[0]), values)
+def _profiles(stations, values): return smooth_profile((np.asarray(stations)-stations[0])/(stations[-1]-stations[0]), np.array(values).T).numpy()
 def _at(stations, values, y):
-    "A smooth curve through values at stations, looked up at y."
-    table = _profile(tuple(stations), tuple(values))
-    t = ((y-stations[0])/(stations[-1]-stations[0])).clamp(0, 1)*(len(table)-1)
-    i = t.floor().clamp_max(len(table)-2)
-    return torch.lerp(table[i.long()], table[i.long()+1], t-i)
+    "Smooth curves through values at stations, looked up at y, (curves, len(y))."
+    table = _profiles(stations, values); t = ((y-stations[0])*((len(table)-1)/(stations[-1]-stations[0]))).clip(0, len(table)-1); i = np.minimum(t.astype(int), len(table)-2)
+    return _mix(table[i], table[i+1], (t-i)[:, None]).T
 
 def _wobble(seed, y):
     "Two slow random curves along the bone: no bone is ideal."
     rng = np.random.default_rng(seed); out = []
-    for _ in range(2): out.append(sum(float(a)*torch.sin(y*float(f)+float(p)) for a, f, p in zip(rng.normal(0, .18, 6), 2*math.pi/rng.uniform(11, 40, 6), rng.uniform(0, 6.28, 6))))
-    return torch.stack(out)
+    for _ in range(2): a, f, p = rng.normal(0, .18, (6, 1)), 2*math.pi/rng.uniform(11, 40, (6, 1)), rng.uniform(0, 6.28, (6, 1)); out.append((a*np.sin(y*f+p)).sum(0))
+    return out
+
+def _slope(v, step, axis):
+    "Difference quotient along an axis of (depth, 1, width)."
+    i = np.arange(v.shape[axis]); low, high = np.maximum(i-1, 0), np.minimum(i+1, len(i)-1); over = ((high-low)*np.float32(step)).reshape((-1, 1, 1) if axis == 0 else (-1,))
+    return (v.take(high, axis)-v.take(low, axis))/over
 
 def _span(axis, low, high):
     "The samples of an evenly spaced axis that lie between low and high."
@@ -155,37 +164,39 @@ class Knee:
 
     def femur_floor(self, x:Tensor, z:Tensor)->Tensor:
         "Height (y, mm) of the lower surface of the femur."
-        p, s = self.person, self.size; halves = []
+        p, s, x, z, halves = self.person, self.size, x.numpy(), z.numpy(), []; back = z+4*s
         for side, radius in (("medial", 34.), ("lateral", 35.)):
             inner = self._inwards(side, x)
-            rise = .010*inner**2 + .072*(inner-1).clamp_min(0)**2 + .022*(-inner-9).clamp_min(0)**2
-            sagittal = (z+4*s)**2/(2*radius*s) + .00001*(z+4*s)**4
-            halves.append(-self.severities["normal_mm"][side == "lateral"]/2 - 10.5*s*torch.tanh(rise/10.5) - sagittal + .55*self._lost(side, inner) + self._ground(side, inner))
-        roof = -(p["trochlea"] + (p["roof"]-p["trochlea"])*((9*s-z)/(34*s)).clamp(0, 1) - .03*(x/s)**2)*s
-        groove = -(p["trochlea"] - .010*(x/s)**2 + .012*(z-9*s).clamp_min(0)**2)*s
-        fossa = torch.lerp(roof, groove, torch.sigmoid((z-9*s)/(2.5*s)))
-        y = torch.lerp(*halves, _step(x/(8*s)+.5))
-        return torch.lerp(y, torch.minimum(y, fossa), torch.sigmoid((p["notch"]*s-(x-.5*s).abs())/(1.7*s)))
+            rise = .010*inner**2 + .072*np.maximum(inner-1, 0)**2 + .022*np.maximum(-inner-9, 0)**2
+            sagittal = back**2/(2*radius*s) + .00001*back**4
+            halves.append(-self.severities["normal_mm"][side == "lateral"]/2 - 10.5*s*np.tanh(rise/10.5) - sagittal + .55*self._lost(side, inner) + self._ground(side, inner))
+        roof = -(p["trochlea"] + (p["roof"]-p["trochlea"])*((9*s-z)/(34*s)).clip(0, 1) - .03*(x/s)**2)*s
+        groove = -(p["trochlea"] - .010*(x/s)**2 + .012*np.maximum(z-9*s, 0)**2)*s
+        fossa = _mix(roof, groove, _sigmoid((z-9*s)/(2.5*s)))
+        y = _mix(*halves, _step(x/(8*s)+.5))
+        return torch.from_numpy(_mix(y, np.minimum(y, fossa), _sigmoid((p["notch"]*s-np.abs(x-.5*s))/(1.7*s))).astype(np.float32))
 
     def tibia_roof(self, x:Tensor, z:Tensor)->Tensor:
         "Height (y, mm) of the tibial plateau with its spines."
-        p, s = self.person, self.size; halves = []
+        p, s, x, z, halves = self.person, self.size, x.numpy(), z.numpy(), []; along = .75*(z/(16*s))**2
         for side, hollow in (("medial", 1.), ("lateral", .6)):
             inner = self._inwards(side, x)
-            bowl = -hollow*p["dish"]*(.6*(inner/13)**2 + .75*(z/(16*s))**2).clamp_max(1.9)
-            slope = -3.7*torch.tanh(.022*(inner-2.5).clamp_min(0)**2) + .05*(-inner-12).clamp_min(0)**2
+            bowl = -hollow*p["dish"]*np.minimum(.6*(inner/13)**2 + along, 1.9)
+            slope = -3.7*np.tanh(.022*np.maximum(inner-2.5, 0)**2) + .05*np.maximum(-inner-12, 0)**2
             halves.append(self.severities["normal_mm"][side == "lateral"]/2 + (bowl+slope)*s - .45*self._lost(side, inner) + self._ground(side, inner))
-        y = torch.lerp(*halves, _step(x/(8*s)+.5)) + .045*p["slope"]*z
+        y = _mix(*halves, _step(x/(8*s)+.5)) + .045*p["slope"]*z
         for at, height, behind in ((-4.6*s, p["spines"][0]-5.2, 2.*s), (5.2*s, p["spines"][1]-4.6, -4.*s)):
-            y = y - height*s*torch.exp(-((x-at)/(3.2*s))**2)*torch.exp(-((z-behind)/(9*s))**2) - self.severities["spiking"]*spiking_mm*_hill(x, at, 5.5*s)*_hill(z, behind, 12*s)
-        return y
+            y -= height*s*np.exp(-((x-at)/(3.2*s))**2)*np.exp(-((z-behind)/(9*s))**2)
+            if spike := self.severities["spiking"]*spiking_mm: y -= spike*_hill(x, at, 5.5*s)*_hill(z, behind, 12*s)
+        return torch.from_numpy(y.astype(np.float32))
 
-    def _column(self, x, y, z, stations, centre, width, back, front):
-        "First-order distance to a column with superelliptic sections (of exponent 2.25)."
-        s = self.size; row = y.reshape(-1); at = row/s
-        wobble = _wobble(self.person["grain"]+len(stations), at)
-        w, c, zb, zf = (v.view(1, -1, 1)*s for v in (_at(stations, width, at)+wobble[0], _at(stations, centre, at)+wobble[1], _at(stations, back, at), _at(stations, front, at)))
-        d = (zf-zb)/2; p, q = ((x-c)/w).abs(), ((z-(zf+zb)/2)/d).abs()
+    def column(self, bone:str, x:Tensor, y:Tensor, z:Tensor)->Tensor:
+        "First-order distance to the column that a bone is cut from, with superelliptic sections (of exponent 2.25); no lesion changes it."
+        s = self.size; row = y.flatten().numpy(); at = row/s; pose = self.severities["pose"]; x = x + math.radians(pose["turn"])*z - self._lean(bone)*y
+        stations, *values = self._stations(bone)
+        wobble, (w, c, zb, zf) = _wobble(self.person["grain"]+len(stations), at), _at(stations, tuple(values), at)
+        w, c, zb, zf = (torch.from_numpy((v*s).astype(np.float32)).view(1, -1, 1) for v in (w+wobble[0], c+wobble[1], zb, zf))
+        d = (zf-zb)/2; p, q = ((x-c)/w).abs_(), ((z-(zf+zb)/2)/d).abs_()
         def raised(v): return v*v.sqrt().sqrt_()   # to the power of 1.25
         pe, qe = raised(p), raised(q)
         root = torch.addcmul(pe*p, qe, q).clamp_min_(1e-6)**(1/2.25)
@@ -194,40 +205,33 @@ class Knee:
         along = torch.zeros_like(f); torch.sub(f[:, 2:], f[:, :-2], out=along[:, 1:-1]).div_(2*float(row[1]-row[0]))
         return f.div_(along.clamp_(-8, 8).square_().add_(1).sqrt_())
 
-    def _above(self, height, y, x, z):
-        "First-order distance above a landscape given on the grid of x and z."
-        gx, gz = torch.gradient(height, spacing=float(x[0, 0, 1]-x[0, 0, 0]), dim=2)[0], torch.gradient(height, spacing=float(z[1, 0, 0]-z[0, 0, 0]), dim=0)[0]
-        return (y-height)/(1+gx**2+gz**2).sqrt()
+    def cut(self, bone:str, column:Tensor, x:Tensor, y:Tensor, z:Tensor)->Tensor:
+        "Distance to a femur or tibia: its column, cut off by a landscape (to whose height the distance is of first order, too), with osteophytes."
+        pose, sign = self.severities["pose"], 1 if bone == "femur" else -1
+        height = (self.femur_floor if bone == "femur" else self.tibia_roof)(x + math.radians(pose["turn"])*z, z).numpy()
+        gx, gz = _slope(height, float(x[0, 0, 1]-x[0, 0, 0]), 2), _slope(height, float(z[1, 0, 0]-z[0, 0, 0]), 0)
+        near = sign/np.sqrt(1+gx*gx+gz*gz)
+        above = y.numpy()*near; above += ((math.radians(pose["tilt"])*z + self._lean(bone)*x).numpy()-height)*near
+        return self._with_spurs(torch.from_numpy(_smooth_max_(above, column.numpy(), (4.5 if bone == "femur" else 3.5)*self.size)), x, y, z, bone)
+
+    def _lean(self, bone): return math.radians(self.severities["pose"]["lean"] + (self.person["alignment"] if bone == "femur" else 0.))
 
     def _turned(self, x, y, z, lean):
         "Coordinates in the bone: it is turned about its axis, tilted to the beam, and leans in the plane of the picture."
         pose = self.severities["pose"]
         return x + math.radians(pose["turn"])*z - lean*y, y + math.radians(pose["tilt"])*z + lean*x, x + math.radians(pose["turn"])*z
 
-    def femur(self)->Solid:
-        p, s = self.person, self.size; b, f, h = p["condyle"], p["flare"], p["shaft"]
-        stations = (-75, -64, -52, -44, -38, -33, -27, -18, -10, -4, 4)
-        width = (21+h, 24+h, 28+h+f, 33.+f, 37.4+b, 39.4+b, 39.+b, 37.2+b, 35.4+b, 33.6+b, 31.+b)
-        centre = (-.5, -.5, -.5, -.8, -.8, -.6, -.3, 0, 0, 0, 0)
-        back, front = (-12, -12, -12, -13.5, -18, -25, -31., -33, -33, -32, -30), (18, 19, 20.5, 22.5, 25, 26.5, 27.5, 28, 25, 20, 15)
-        lean = math.radians(self.severities["pose"]["lean"] + p["alignment"])
-        def distance(x, y, z):
-            leaning, Y, X = self._turned(x, y, z, lean)
-            side = self._remembered("femur", lambda: self._column(leaning, y, z, stations, centre, width, back, front))
-            return self._with_spurs(_smooth_max(side, self._above(self.femur_floor(X, z.expand(-1, 1, 1)), Y, x, z), 4.5*s), x, y, z, "femur")
-        return Solid(distance, (-52*s, -75*s, -36*s), (52*s, 9., 32*s))
+    def _stations(self, bone):
+        "Where along a column its sections are given, and their half width, centre, back and front edge, in mm of an average knee."
+        p = self.person; b, f, h = p["condyle"], p["flare"], p["shaft"]
+        if bone == "femur":
+            return ((-75, -64, -52, -44, -38, -33, -27, -18, -10, -4, 4), (21+h, 24+h, 28+h+f, 33.+f, 37.4+b, 39.4+b, 39.+b, 37.2+b, 35.4+b, 33.6+b, 31.+b), (-.5, -.5, -.5, -.8, -.8, -.6, -.3, 0, 0, 0, 0),
+                    (-12, -12, -12, -13.5, -18, -25, -31., -33, -33, -32, -30), (18, 19, 20.5, 22.5, 25, 26.5, 27.5, 28, 25, 20, 15))
+        return ((-12, 0, 6, 12, 18, 25, 33, 42, 55), (35.2+b, 35.7+b, 35.4+b, 33.2+b, 30.2+b+f, 26.8+f+h, 23.4+h, 20.8+h, 19+h), (0, 0, 0, .3, .6, .6, .2, -.4, -1),
+                (-24, -24, -24, -23, -20, -17, -15, -14, -13), (22, 22, 22, 22, 22.5, 23, 23, 20, 16))
 
-    def tibia(self)->Solid:
-        p, s = self.person, self.size; b, f, h = p["condyle"], p["flare"], p["shaft"]
-        stations = (-12, 0, 6, 12, 18, 25, 33, 42, 55)
-        width, centre = (35.2+b, 35.7+b, 35.4+b, 33.2+b, 30.2+b+f, 26.8+f+h, 23.4+h, 20.8+h, 19+h), (0, 0, 0, .3, .6, .6, .2, -.4, -1)
-        back, front = (-24, -24, -24, -23, -20, -17, -15, -14, -13), (22, 22, 22, 22, 22.5, 23, 23, 20, 16)
-        lean = math.radians(self.severities["pose"]["lean"])
-        def distance(x, y, z):
-            leaning, Y, X = self._turned(x, y, z, lean)
-            side = self._remembered("tibia", lambda: self._column(leaning, y, z, stations, centre, width, back, front))
-            return self._with_spurs(_smooth_max(side, -self._above(self.tibia_roof(X, z.expand(-1, 1, 1)), Y, x, z), 3.5*s), x, y, z, "tibia")
-        return Solid(distance, (-52*s, -18*s, -30*s), (52*s, 60*s, 30*s))
+    def femur(self)->Solid: return Solid(lambda x, y, z: self.cut("femur", self.column("femur", x, y, z), x, y, z), (-52*self.size, -75*self.size, -36*self.size), (52*self.size, 9., 32*self.size))
+    def tibia(self)->Solid: return Solid(lambda x, y, z: self.cut("tibia", self.column("tibia", x, y, z), x, y, z), (-52*self.size, -18*self.size, -30*self.size), (52*self.size, 60*self.size, 30*self.size))
 
     def spur(self, site:str):
         "An osteophyte: a beak at the margin, outwards and (tibia) upwards; its axis and radii in mm, or None."
@@ -249,7 +253,7 @@ class Knee:
             if any(h.stop <= h.start for h in here): continue
             zz = z[here[0]]
             beak = round_cone(start, end, thick, thin).distance(x[:, :, here[2]], y[:, here[1]], 0*zz) + .3*(zz.abs()-8*s).clamp_min(0)   # a lip along the rim, lower to the front and back
-            d = d.clone(); d[here] = _smooth_min(d[here], beak, 3*s*min(1., 6*self.severities["osteophyte"][site]))
+            d[here] = _smooth_min(d[here], beak, 3*s*min(1., 6*self.severities["osteophyte"][site]))
         return d
 
     def fibula(self)->Solid:
@@ -280,125 +284,145 @@ def _bank(stretch, slope, least, dy, dx):
     "That texture at the pixels of a picture."
     rows, columns = (int(255/d) for d in (dy, dx))
     at = torch.stack(torch.broadcast_tensors(torch.arange(columns)*dx/128-1, (torch.arange(rows)*dy/128-1)[:, None]), -1)[None]
-    return F.grid_sample(_torus(stretch, slope, least), at, mode="bilinear", padding_mode="border", align_corners=True)[0, 0]
+    return F.grid_sample(_torus(stretch, slope, least), at, mode="bilinear", padding_mode="border", align_corners=True)[0, 0].numpy()
 def _sampled(seed, grid, stretch, slope, least=.35):
     "The texture of one person: a window at a random place, perhaps mirrored; to the nearest pixel."
     rng = np.random.default_rng([int(seed), round(100*stretch), round(100*slope)]); where, turned = rng.uniform(-58, 58, 2), rng.random(2) < .5
-    bank = _bank(stretch, slope, least, *grid.spacing[1:]); part, flips = [], []
+    bank, part = _bank(stretch, slope, least, *grid.spacing[1:]), []
     for i, (o, back) in enumerate(zip(where, turned)):
         n, step, c = grid.size[i+1], grid.spacing[i+1], grid.centre[i+1]
-        part.append(slice(first := min(max(round((o+(-c if back else c)-(n-1)/2*step+127)/step), 0), max(len(bank)-n, 0)), first+n)); flips += [i]*bool(back)
-    return bank[part[0], part[1]].flip(flips) if flips else bank[part[0], part[1]]
+        part.append(slice(first := min(max(round((o+(-c if back else c)-(n-1)/2*step+127)/step), 0), max(len(bank)-n, 0)), first+n))
+    return bank[part[0], part[1]][tuple(slice(None, None, -1 if back else 1) for back in turned)]
 
 _plate = {"femur": .9, "tibia": .95, "fibula": .3, "patella": .2}   # Thickness of the cortex under the cartilage, mm
 def _shell(bone, seed, x, y, z):
-    "Thickness of the cortex from place to place, relative to that: a thick plate that thins out to the margins, and uneven walls."
-    if bone not in ("femur", "tibia"): return 1.
-    rng = np.random.default_rng([seed, len(bone)]); f, p = rng.uniform(.15, .4, 4), rng.uniform(0, 6.28, 4)
-    walls = .22 + .17*sum(torch.sin(float(a)*y + float(b) + (0. if i % 2 else .02)*x) for i, (a, b) in enumerate(zip(f, p)))/2**.5
-    walls = walls.clamp_min(.03)
-    plate = torch.exp(-((x.abs()-20)/9.5)**2)*(1-.3*(z/24)**2).clamp_min(.2)
-    if bone == "femur": return walls + .75*plate*torch.exp(-((y+5)/6)**2) + .03*(-y-38).clamp_min(0)
-    return walls + (.22+.85*plate)*torch.exp(-((y-2)/5.)**2) + .02*(y-16).clamp_min(0)
+    "Thickness of the cortex of femur or tibia from place to place, relative to that: a thick plate that thins out to the margins, and uneven walls."
+    rng = np.random.default_rng([seed, len(bone)]); f, p = rng.uniform(.15, .4, 4), rng.uniform(0, 6.28, 4); x, y, z = x.numpy(), y.numpy(), z.numpy()
+    walls = .22 + .17*sum(np.sin(float(a)*y + float(b) + (0. if i % 2 else .02)*x) for i, (a, b) in enumerate(zip(f, p)))/2**.5
+    walls = np.maximum(walls, .03)
+    plate = np.exp(-((np.abs(x)-20)/9.5)**2)*np.maximum(1-.3*(z/24)**2, .2)
+    if bone == "femur": return torch.from_numpy(walls + .03*np.maximum(-y-38, 0) + .75*plate*np.exp(-((y+5)/6)**2))
+    return torch.from_numpy(walls + .02*np.maximum(y-16, 0) + (.22+.85*plate)*np.exp(-((y-2)/5.)**2))
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-019
 def rays(distance:Tensor,   # Distance to a surface in mm, (..., depth, height, width)
          step:float,        # From one depth to the next, mm
          edge:float,        # Width of a pixel, mm
+         every:int=1,       # 2 where distances are given at every second pixel: those between are interpolated
         )->Tensor:          # (..., height, width)
-    "Length of each ray under the surface, in mm, with edges about a pixel wide; exact where the distance is linear between two depths."
-    reach, soft, layers, outside = 1.3*step, np.float32((edge/4)**2), distance.numpy(), 0.
-    for k in range(distance.shape[-3]):
-        d = np.clip(layers[..., k, :, :], -reach, reach); r = d*d; r += soft; np.sqrt(r, out=r)   # the share inside is (1-d/r)/2, and between two depths (1-(d0+d1)/(r0+r1))/2
-        if k: before += d; length += r; before /= length; outside = before if k == 1 else np.add(outside, before, out=outside)   # noqa: F821 (set in the round before)
-        before, length = d, r
-    return torch.from_numpy((distance.shape[-3]-1)*step/2 - outside*np.float32(step/2*math.sqrt(reach**2+float(soft))/reach)).clamp_min_(0)
+    "Length of each ray under the surface, in mm, with edges about half a pixel wide; exact where the distance is linear between two depths."
+    reach, soft = 1.3*step, np.float32(edge/4); layers = np.minimum(distance.numpy(), reach); np.maximum(layers, -reach, out=layers)
+    def through(taken, soft):
+        before, length, outside = None, None, 0.
+        for k in range(layers.shape[-3]):
+            d = taken(layers[..., k, :, :]); size = np.abs(d); np.maximum(size, soft, out=size)   # the share inside is (1-d/size)/2, and between two depths (1-(d0+d1)/(size0+size1))/2
+            if k: before += d; length += size; before /= length; outside = before if k == 1 else np.add(outside, before, out=outside)
+            before, length = d, size
+        return np.maximum((layers.shape[-3]-1)*step/2 - outside*np.float32(step/2), 0)
+    if every == 1: return torch.from_numpy(through(np.copy, soft))
+    def right(v): return v[..., 1:]+v[..., :-1]      # twice what lies between: only ratios count
+    def below(v): return v[..., 1:, :]+v[..., :-1, :]
+    return torch.from_numpy(_woven((through(np.copy, soft), through(right, 2*soft), through(below, 2*soft), through(lambda v: below(right(v)), 4*soft))))
 
-def _between(coarse:Tensor)->Tensor:
-    "The same at twice the resolution in the plane of the picture, linearly interpolated."
-    *lead, h, w = coarse.shape; out = coarse.new_empty(*lead, 2*h-1, 2*w-1)
-    out[..., ::2, ::2] = coarse
-    torch.add(coarse[..., 1:], coarse[..., :-1], out=out[..., ::2, 1::2]).mul_(.5)
-    torch.add(out[..., :-2:2, :], out[..., 2::2, :], out=out[..., 1::2, :]).mul_(.5)
+def _woven(phases):
+    "One picture of twice the resolution from four: at the samples, between them to the right, between them downwards, and both."
+    *lead, h, w = phases[0].shape; out = np.empty((*lead, 2*h-1, 2*w-1), phases[0].dtype)
+    for phase, row, column in zip(phases, (0, 0, 1, 1), (0, 1, 0, 1)): out[..., row::2, column::2] = phase
     return out
 
-def bone_paths(knee:Knee, grid:Grid, every:int=2, coarse:bool=False)->dict:  # Bone -> (cortex, marrow), path lengths in mm
-    "Millimetres of cortex and of marrow space along each ray; distances are evaluated at every so many pixels and interpolated, or the result is left that coarse."
-    z, y, x = grid.axis(0), grid.axis(1)[::every], grid.axis(2)[::every]; out = {}
-    for bone, plate in _plate.items():
-        if bone in ("fibula", "patella") and bone in knee.memory: out[bone] = tuple(v[::every, ::every] if coarse else v for v in knee.memory[bone]); continue
-        solid = getattr(knee, bone)(); cortex, marrow = torch.zeros(2, *((len(y), len(x)) if coarse else grid.size[1:]))
-        c, b, a = (_span(axis, low, high) for axis, low, high in zip((z, y, x), solid.low[::-1], solid.high[::-1]))
-        if min(c.stop-c.start, b.stop-b.start, a.stop-a.start) > 2:
-            at = x[a].view(1, 1, -1), y[b].view(1, -1, 1), z[c].view(-1, 1, 1)
-            d = solid.distance(*at); wall = knee._remembered(f"{bone} wall", lambda: plate*knee.person["cortex"]*_shell(bone, knee.person["grain"], *(v/knee.size for v in at)))
-            both = torch.stack([d, d+wall]); step = 1 if coarse else every
-            if step > 1: both = _between(both)
-            whole, inner = rays(both, grid.spacing[0], grid.spacing[2]*(every if coarse else 1))
-            here = tuple(slice(part.start*step, part.start*step+n) for part, n in zip((b, a), whole.shape))
-            cortex[here], marrow[here] = whole-inner, inner
-        out[bone] = cortex, marrow
-        if bone in ("fibula", "patella") and not coarse: knee.memory[bone] = out[bone]
+def _between(coarse:np.ndarray, axes=(-1, -2))->np.ndarray:
+    "The same at twice the resolution in the plane of the picture (or along one axis), linearly interpolated."
+    for axis in axes:
+        shape = list(coarse.shape); shape[axis] = 2*shape[axis]-1; out = np.empty(shape, coarse.dtype); to, of = (out, coarse) if axis == -1 else (out.swapaxes(-1, -2), coarse.swapaxes(-1, -2))
+        to[..., ::2] = of; middle = to[..., 1::2]; np.add(of[..., 1:], of[..., :-1], out=middle); middle *= .5
+        coarse = out
+    return coarse
+
+def _paths(knee, bone, grid, every, sparse, left=1, deep=1):
+    "Cortex and marrow space of one bone in the ray, at every `left` pixels, from distances at every `every` pixels and every `deep` depths; what no lesion changes is evaluated at every `sparse` pixels."
+    solid = getattr(knee, bone)(); z = grid.axes[0]; out = np.zeros((2, *(-(-n//left) for n in grid.size[1:])), np.float32)
+    c, b, a = (_span(axis, low, high) for axis, low, high in zip((z, *(grid.axes[i][::sparse] for i in (1, 2))), solid.low[::-1], solid.high[::-1]))
+    if min(part.stop-part.start for part in (c, b, a)) < 3: return tuple(out)
+    def at(step): y, x = (grid.axes[i][p.start*sparse:(p.stop-1)*sparse+1:step] for i, p in ((1, b), (2, a))); return x.view(1, 1, -1), y.view(1, -1, 1), z[c].view(-1, 1, 1)
+    def wall(*at): return _plate[bone]*knee.person["cortex"]*_shell(bone, knee.person["grain"], *(v/knee.size for v in at))
+    def still(): both = knee.column(bone, *at(sparse)), wall(*at(sparse)); return both if every == sparse else tuple(torch.from_numpy(_between(v.numpy())) for v in both)
+    if bone in ("femur", "tibia"): x, y, z_ = at(every); column, thick = (v[::deep] for v in knee._remembered(bone, still)); d = knee.cut(bone, column, x, y, z_[::deep])
+    else: d, thick = solid.distance(*at(every)), _plate[bone]*knee.person["cortex"]
+    whole, inner = rays(torch.stack([d, d+thick]), grid.spacing[0]*deep, grid.spacing[2]*left, every//left).numpy()
+    here = tuple(slice(p.start*sparse//left, p.start*sparse//left+n) for p, n in zip((b, a), whole.shape))
+    np.subtract(whole, inner, out=out[0][here]); out[1][here] = inner
+    return tuple(out)
+
+def bone_paths(knee:Knee, grid:Grid, every:int=2, sparse:int=4, coarse:bool=False)->dict:  # Bone -> (cortex, marrow), path lengths in mm
+    "Millimetres of cortex and of marrow space along each ray, at each pixel or (coarse, and from half as many depths) at every `every` pixels; distances are evaluated at every `every` pixels and interpolated."
+    out = {}
+    for bone in _plate:
+        if bone in ("femur", "tibia"): out[bone] = _paths(knee, bone, grid, every, sparse, *((every, 2) if coarse else ())); continue
+        out[bone] = tuple(v[::every, ::every] if coarse else v for v in knee._remembered(bone, lambda: _paths(knee, bone, grid, every, sparse)))
     return out
 
 def grain(person:dict, side:str, grid:Grid)->dict:
     "The texture of the spongy bone of one knee, and slow waves for the scars of its growth plates."
     seed = person["grain"]*7919 + (side == "L")
     femur, tibia = (1.2*_sampled(seed+i, grid, 1.9, .5, .5) + .45*_sampled(seed+5+i, grid, 1.2, 1.7, .8) for i in range(2))
-    return {"femur": femur, "tibia": tibia, "fibula": femur.roll(17, 0), "patella": femur.roll(9, 0), "waves": tuple(1.2*_sampled(seed+10+i, grid, .6, 2.6) for i in range(2))}
+    return {"femur": femur, "tibia": tibia, "fibula": np.roll(femur, 17, 0), "patella": np.roll(femur, 9, 0), "waves": tuple(1.2*_sampled(seed+10+i, grid, .6, 2.6) for i in range(2))}
 
-def _sheet(out, sheet, x, y, waves):
-    "One thin sheet of bone in the ray, drawn into a map in place; x and y in mm of an average knee."
+def _sheet(out, sheet, x, y, bends, comes):
+    "One thin sheet of bone in the ray, drawn into a map in place; x and y in mm of an average knee. Slow waves bend it, and make it come and go."
     _, x0, y0, x1, y1, much, bend = sheet
     rows, columns = (_span(axis, low-4, high+4) for axis, low, high in ((y, min(y0, y1), max(y0, y1)), (x, min(x0, x1), max(x0, x1))))
     ex, ey = x1-x0, y1-y0; length = math.hypot(ex, ey); px, py = x[columns]-x0, y[rows, None]-y0
-    t = px*(ex/length**2) + py*(ey/length**2); t2 = 1-(2*t-1)**2
-    off = px*(ey/length) - py*(ex/length) + bend*t2 + .4*waves[1][rows, columns]
-    out[rows, columns] += much*np.exp(off*off*(-1/.64))*np.maximum(t2, 0)*np.clip(.8+.5*waves[0][rows, columns], 0, 1.5)
+    t = px*(2*ex/length**2)-1 + py*(2*ey/length**2); t *= t; np.subtract(1, t, out=t)
+    off = px*(ey/length) - py*(ex/length); off += bends[rows, columns]; off += bend*t; off *= off; off *= -1/.64; np.exp(off, out=off)
+    np.maximum(t, 0, out=t); off *= t; off *= comes[rows, columns]; off *= much; out[rows, columns] += off
 
 def spongiosa(person:dict, texture:dict, grid:Grid)->dict:
     "What lesions do not change of the spongy bone, by bone: its share of the marrow space, and mm of thin sheets in the ray (the scars of the growth plates, and the rest)."
-    p, s = person, person["size"]; x, y = grid.axis(2)[None, :]/s, grid.axis(1)[:, None]/s
-    dense = .19*p["density"]; across = 1+p["condyles"]*torch.exp(-((x.abs()-12)/13)**2)
-    share = {"femur": dense*(.85+.45*torch.exp(-(-2.7/s-y).clamp_min(0)/9))*across,
-             "tibia": dense*(.85+(.25+1.1*torch.exp(-((x.abs()-18)/10)**2))*torch.exp(-(y-2.7/s).clamp_min(0)/5) + .2*torch.exp(-(x/8)**2)*torch.exp(-((y+1/s)/5.5)**2) - .22*torch.exp(-((x.abs()-9)/6)**2)*torch.exp(-((y-10)/4)**2)),
+    p, s = person, person["size"]; x, y = (grid.axes[i].numpy()/np.float32(s) for i in (2, 1)); far, down = np.abs(x), y[:, None]
+    dense = .19*p["density"]; across = 1+p["condyles"]*np.exp(-((far-12)/13)**2)
+    share = {"femur": (dense*(.85+.45*np.exp(-np.maximum(-2.7/s-down, 0)/9)))*across,
+             "tibia": dense*(.85+(.25+1.1*np.exp(-((far-18)/10)**2))*np.exp(-np.maximum(down-2.7/s, 0)/5) + .2*np.exp(-(x/8)**2)*np.exp(-((down+1/s)/5.5)**2) - .22*np.exp(-((far-9)/6)**2)*np.exp(-((down-10)/4)**2)),
              "fibula": dense*.5, "patella": dense*.85}
-    share = {b: v*(1+p["texture"]*texture[b]).clamp_min_(.1) for b, v in share.items()}
-    sheets = {b: np.zeros(grid.size[1:], np.float32) for b in ("femur", "tibia")}; waves = [w.numpy() for w in texture["waves"]]; nx, ny = x[0].numpy(), y[:, 0].numpy()
+    share = {b: v*np.maximum(1+np.float32(p["texture"])*texture[b], .1) for b, v in share.items()}
+    sheets = {b: np.zeros(grid.size[1:], np.float32) for b in ("femur", "tibia")}; waves = texture["waves"]
     for i, (b, height, reach, bend, wide) in enumerate((("femur", -34., 33., 3., 9.), ("tibia", 16., 27., 1.5, 14.))):
-        band = _span(y[:, 0], height-9, height+9); bent = height + waves[i][band]/s + bend/s*np.cos(nx/wide)
-        sheets[b][band] += p["scar"]*1.7*np.exp(-((ny[band, None]-bent)/1.1)**2)*np.maximum(1-(nx/reach)**2, 0)*np.clip(.5+waves[1-i][band], 0, 1.5)   # comes and goes along its length
+        band = _span(y, height-9, height+9); bent = height + waves[i][band]/s + bend/s*np.cos(x/wide)
+        sheets[b][band] += p["scar"]*1.7*np.exp(-((down[band]-bent)/1.1)**2)*np.maximum(1-(x/reach)**2, 0)*(.5+waves[1-i][band]).clip(0, 1.5)   # comes and goes along its length
+    bends, comes = .4*waves[1], (.8+.5*waves[0]).clip(0, 1.5)
     for sheet in p["sheets"]:
-        if sheet[5] >= .1: _sheet(sheets[sheet[0]], sheet, nx, ny, waves)
-    return {"share": share, "sheets": {b: torch.from_numpy(v) for b, v in sheets.items()}}
+        if sheet[5] >= .1: _sheet(sheets[sheet[0]], sheet, x, y, bends, comes)
+    return {"share": share, "sheets": sheets}
 
-def spongy_bone(knee:Knee, maps:dict, healthy:dict, grid:Grid)->Tensor:
+def spongy_bone(knee:Knee, maps:dict, healthy:dict, grid:Grid)->np.ndarray:
     "Millimetres of spongy bone, with its lesions: sclerosis and cysts."
     s, severities, dense = knee.size, knee.severities, .19*knee.person["density"]
-    x, y = grid.axis(2)[None, :], grid.axis(1)[:, None]/knee.size
-    out = {b: maps[b][1]*healthy["share"][b] for b in maps}
-    for b, sheets in healthy["sheets"].items(): out[b].addcmul_(sheets, (maps[b][1]/30).clamp_max_(1))
+    x, y = grid.axes[2].numpy()[None, :], grid.axes[1].numpy()[:, None]/np.float32(s); marrow = {b: v[1] for b, v in maps.items()}
+    out = {b: v*healthy["share"][b] for b, v in marrow.items()}
+    for b, sheets in healthy["sheets"].items(): out[b] += sheets*np.minimum(marrow[b]*np.float32(1/30), 1)
     for side in ("medial", "lateral"):
         if not (severities["sclerosis"][side] or severities["cyst"][side]): continue
         inner = knee._inwards(side, x)
         for b, height, reach, strength in (("tibia", 4., 11., .12), ("femur", -4., 9., .06)):
-            if amount := severities["sclerosis"][side]: out[b] = out[b] + amount*strength*maps[b][1]*(1-((inner+3)/17)**2-((y-height)/reach)**2).clamp_min(0)**1.5
+            if not (amount := severities["sclerosis"][side]): continue
+            rows = _span(y[:, 0], height-reach, height+reach); zone = np.maximum(1-((inner+3)/17)**2-((y[rows]-height)/reach)**2, 0)
+            out[b][rows] += amount*strength*marrow[b][rows]*zone*np.sqrt(zone)
         for b, at, height, part in (("tibia", -3., 9., 1.), ("femur", 2., -9.5, .7), ("tibia", 5., 12., .6)):
             if not (amount := severities["cyst"][side]): continue
-            r = (1+4.5*amount)*part; rho = (inner-at)**2 + (y-height)**2
-            hole, rim = (2*s*(q*q-rho).clamp_min(0).sqrt() for q in (r, r+.8))
-            out[b] = out[b] + (maps[b][1]/20).clamp(0, 1)*torch.maximum((rim-hole)*.3 - hole*dense*1.4, -.8*out[b])
+            r = (1+4.5*amount)*part; rows = _span(y[:, 0], height-r-.8, height+r+.8); rho = (inner-at)**2 + (y[rows]-height)**2
+            hole, rim = (2*s*np.sqrt(np.maximum(q*q-rho, 0)) for q in (r, r+.8))
+            out[b][rows] += (marrow[b][rows]/20).clip(0, 1)*np.maximum((rim-hole)*.3 - hole*dense*1.4, -.8*out[b][rows])
     return sum(out.values())
 
 def flesh(person:dict, grid:Grid)->tuple:
-    "Path lengths in mm through the whole limb and through its fat."
-    s = person["size"]*person["body"]; x, y = grid.axis(2)[None, :], grid.axis(1)[:, None]
-    half = (48.5 + 5.5*((-y-5)/60).clamp(0, 1))*s - .04*y.clamp_min(0); depth = 58*s + .08*(-y).clamp_min(-20)
-    def through(inside): return 2*(depth-inside)*(1-(x.abs()/(half-inside))**2.3).clamp_min(0)**(1/2.3)
-    skin, muscle = through(0.), through(person["fat"])
-    fat = (skin-muscle)*(1+.15*_sampled(77+person["grain"], grid, 12., 1.4)) + 9*_sampled(78+person["grain"], grid, 8., 1.6).clamp_min(0)
-    fat = fat + 7*_sampled(79+person["grain"], grid, 5., 1., .8)   # strands and vessels
-    return skin, torch.minimum(fat.clamp_min(0), skin)
+    "Path lengths in mm through the whole limb and through its fat; the outlines change so slowly along the limb that every fourth row is enough."
+    s = person["size"]*person["body"]; x, y = np.abs(grid.axes[2].numpy()), grid.axes[1].numpy()[::4, None]
+    half = (48.5 + 5.5*((-y-5)/60).clip(0, 1))*s - .04*np.maximum(y, 0); depth = 58*s + .08*np.maximum(-y, -20)
+    def through(inside): return 2*(depth-inside)*np.maximum(1-(x/(half-inside))**2.3, 0)**(1/2.3)
+    skin, muscle = (_between(_between(through(by), (-2,)), (-2,)) for by in (0., person["fat"]))
+    fat = (skin-muscle)*(1+.15*_sampled(77+person["grain"], grid, 12., 1.4)) + 9*np.maximum(_sampled(78+person["grain"], grid, 8., 1.6), 0)
+    fat += 7*_sampled(79+person["grain"], grid, 5., 1., .8)   # strands and vessels
+    return skin, np.minimum(np.maximum(fat, 0), skin)
+
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-021
 @dataclass(frozen=True)
@@ -411,29 +435,31 @@ class KneeScene:
     memory:dict = field(default_factory=dict, compare=False)
 
     def grid(self, every:int=1)->Grid:
-        "Where the rays go through, and a little beyond: a whole number of steps of `self.every` pixels. Built as a left knee, a right one is mirrored when all is done."
-        steps = [-(-(n-1)//self.every) for n in self.size]; dx, dy = self.severities["pose"]["shift"]
+        "Where the rays go through, and a little beyond: a whole number of steps of `self.sparse` pixels. Built as a left knee, a right one is mirrored when all is done."
+        steps = [-(-(n-1)//self.sparse) for n in self.size]; dx, dy = self.severities["pose"]["shift"]
         pixel = [field_mm/n for n in self.size]; first = [-9.+dy-(self.size[0]-1)/2*pixel[0], dx-(self.size[1]-1)/2*pixel[1]]
-        size = [n*self.every//every+1 for n in steps]
-        return Grid((19, *size), (5., *(every*p for p in pixel)), (1., *(f+(n-1)/2*every*p for f, n, p in zip(first, size, pixel))))
+        size = [n*self.sparse//every+1 for n in steps]
+        if ("grid", every) not in self.memory: self.memory["grid", every] = Grid((19, *size), (5., *(every*p for p in pixel)), (1., *(f+(n-1)/2*every*p for f, n, p in zip(first, size, pixel))))
+        return self.memory["grid", every]
     @property
     def every(self): return 2 if field_mm/self.size[1] < .95 else 1
+    @property
+    def sparse(self): return self.every*(2 if field_mm/self.size[1] < 3 else 1)
     def healthy_parts(self)->tuple:
         "What lesions do not change besides the columns: spongy bone, skin and fat; computed once."
         if "parts" not in self.memory:
             grid = self.grid(); self.memory["parts"] = spongiosa(self.person, grain(self.person, self.side, grid), grid), *flesh(self.person, grid)
         return self.memory["parts"]
     def paths(self, severities:dict=None, coarse:bool=False)->tuple:
-        "Path lengths by bone, and by tissue (bone, fat, soft), mm; or those at every so many pixels."
-        knee = Knee(self.person, severities or self.severities, self.memory); every = self.every if coarse else 1
-        maps = bone_paths(knee, self.grid(), self.every, coarse); (share, sheets), skin, fat = self.healthy_parts()[0].values(), *self.healthy_parts()[1:]
-        def part(a): return a[::every, ::every] if torch.is_tensor(a) else a
-        parts = {"share": {b: part(v) for b, v in share.items()}, "sheets": {b: part(v) for b, v in sheets.items()}}
-        bone = sum(cortex for cortex, _ in maps.values()) + spongy_bone(knee, maps, parts, self.grid(every))
-        tissue = {"bone": bone, "fat": part(fat), "soft": (part(skin)-part(fat)-bone).clamp_min(0)}
+        "Path lengths by bone, and by tissue (bone, fat, soft), mm; or those at every `self.every` pixels."
+        knee = Knee(self.person, severities or self.severities, self.memory); n = self.every if coarse else 1
+        maps = bone_paths(knee, self.grid(), self.every, self.sparse, coarse); spongy, skin, fat = self.healthy_parts()
+        parts = {kind: {b: v[::n, ::n] for b, v in of.items()} for kind, of in spongy.items()}; skin, fat = skin[::n, ::n], fat[::n, ::n]
+        bone = sum(cortex for cortex, _ in maps.values()) + spongy_bone(knee, maps, parts, self.grid(n))
+        tissue = {t: torch.from_numpy(np.ascontiguousarray(v, np.float32)) for t, v in {"bone": bone, "fat": fat, "soft": np.maximum(skin-fat-bone, 0)}.items()}
         if coarse: return maps, tissue
         h, w = self.size
-        return {b: tuple(v[:h, :w] for v in both) for b, both in maps.items()}, {t: v[:h, :w] for t, v in tissue.items()}
+        return {b: tuple(torch.from_numpy(v[:h, :w]) for v in both) for b, both in maps.items()}, {t: v[:h, :w] for t, v in tissue.items()}
     @cached_property
     def now(self): return self.paths()
     @cached_property
@@ -446,12 +472,12 @@ def knee_scene(person:dict, side:str, severities:dict, size=None)->KneeScene:
 
 def knee_image(scene:KneeScene, scanner:RadiographScanner, rng=None)->Tensor:
     "The radiograph, grey levels in [0, 1], (1, height, width)."
-    step = field_mm/scene.size[1]; every = scene.every; now, base = scene.now[1], scene.healthy[1]
+    step = field_mm/scene.size[1]; now, base = scene.now[1], scene.healthy[1]
     if rng is not None: scanner = exposed(scanner, rng)
-    def fine(a): return (_between(a) if every > 1 else a)[:scene.size[0], :scene.size[1]]
-    density = expose(now, {tissue: fine(path) for tissue, path in base.items()}, scanner, step, rng)
-    background = fine(expose(base, base, scanner, every*step))
-    scanner = scanner.with_(high=max(scanner.high, float(torch.quantile(background, .99))+.2))   # no processor lets a bone burn out
+    def fine(coarse): return between_samples(coarse, scene.size, scene.every)
+    density = expose(now, {"all": fine(sum(base.values()))}, scanner, step, rng)
+    coarse = expose(base, base, scanner, scene.every*step); background = fine(coarse)
+    scanner = scanner.with_(high=max(scanner.high, float(torch.quantile(coarse, .99))+.2))   # no processor lets a bone burn out
     return develop(scene.seen(density), scene.seen(background), scanner, step)[None]   # mirrored before, so that letters are not
 
 def exposed(scanner:RadiographScanner, rng:np.random.Generator)->RadiographScanner:

@@ -210,34 +210,23 @@ class Knee(Body):
     def share(self, distance, width=None):
         "As in any body, but a surface that lies flat in a slice is as blurred as the slice is thick."
         if width or distance.dim() < 3 or len(distance) < 2: return super().share(distance, width)
-        step = torch.empty_like(distance); step[1:-1] = (distance[2:]-distance[:-2]).abs()/2; step[0] = (distance[1]-distance[0]).abs(); step[-1] = (distance[-1]-distance[-2]).abs()
-        return (.5 - distance/step.clamp(self.voxel, 4.)).clamp(0, 1)
-    def texture(self, length, which=0, part=None, stretch=(1., 1., 1.)):
-        "As in any body, but cut from one block of noise, at a place that depends on person and side: large lattices are slow to draw."
-        part = part or self.everywhere(); shape = [p.stop-p.start for p in part]
-        if min(shape) < 1: return torch.zeros([max(k, 0) for k in shape])
-        block = _noise(); n = block.shape[-1]-1
-        start = np.random.default_rng([int(self.person["seed"]), "RLUB".index(self.side), which, int(1000*length)]).uniform(0, n, 3)
-        step = [2 if length*f >= 3.4*d/self.scale and n > 1 else 1 for f, d, n in zip(stretch, self.grid.spacing, self.grid.size)]   # long waves are interpolated, always from the same voxels
-        wide = [slice(p.start//k*k, p.start//k*k + k*(-(-(p.stop-1-p.start//k*k)//k)) + 1) for p, k in zip(part, step)]
-        x, y, z = self._beyond(wide, step)
-        where = torch.stack(torch.broadcast_tensors(*(((v/(length*f) + float(o)) % n)*(2/n) - 1 for v, f, o in zip((x, y, z), stretch[::-1], start))), -1)
-        out = F.grid_sample(block[None, None], where[None], mode="bilinear", align_corners=True)[0, 0]*1.75
-        if step[1] > 1 or step[2] > 1: out = F.interpolate(out[None], [k*(n-1)+1 for k, n in zip(step[1:], out.shape[1:])], mode="bilinear", align_corners=True)[0]
-        if step[0] > 1: out = torch.stack([out, torch.cat([(out[:-1]+out[1:])/2, out[-1:]])], 1).flatten(0, 1)[:-1]
-        return out[tuple(slice(p.start-w.start, p.stop-w.start) for p, w in zip(part, wide))]
-    def _beyond(self, part, step):
-        "Points of a part that may reach beyond the grid, every so many voxels."
-        g = self.grid; k = [torch.arange(p.start, p.stop, s, dtype=torch.float32) for p, s in zip(part, step)]
-        z, y, x = ((i-(n-1)/2)*d + c for i, n, d, c in zip(k, g.size, g.spacing, g.centre))
-        q = [v-float(m) for v, m in zip((x[None, None, :], y[None, :, None], z[:, None, None]), self.shift)]
-        return tuple(sum(float(self.turn[j, i])*q[j] for j in range(3) if abs(self.turn[j, i]) > 1e-9)/self.scale for i in range(3))
+        step = torch.empty_like(distance); torch.sub(distance[2:], distance[:-2], out=step[1:-1]).mul_(.5)
+        torch.sub(distance[1], distance[0], out=step[0]); torch.sub(distance[-1], distance[-2], out=step[-1])
+        return torch.div(distance, step.abs_().clamp_(self.voxel, 4.), out=step).neg_().add_(.5).clamp_(0, 1)
+    @property
+    def texture_unit(self): return self.scale
+    def numbers(self, length, which):
+        "As in any body, but cut from one block of numbers, from a place on that depends on person and side: large lattices are slow to draw."
+        block = _noise(); n = len(block); start = np.random.default_rng([int(self.person["seed"]), "RLUB".index(self.side), which, int(1000*length)]).uniform(0, n, 3)[::-1].tolist()
+        def cells(first, count):
+            z, y, x = (torch.arange(f, f+k) % n for f, k in zip(first, count))
+            return block[z][:, y][..., x]
+        return cells, tuple(start)
 
 @lru_cache(1)
 def _noise()->Tensor:
-    "A block of independent normal numbers that continues itself on every side."
-    a = torch.from_numpy(np.random.default_rng(20).standard_normal((40, 40, 40), dtype=np.float32))
-    return F.pad(a[None, None], (0, 1)*3, mode="circular")[0, 0]
+    "A block of independent normal numbers; it continues itself on every side."
+    return torch.from_numpy(np.random.default_rng(20).standard_normal((40, 40, 40), dtype=np.float32))
 
 def _hill(*terms): return (1-sum(t**2 for t in terms)).clamp_min(0)**2
 def _within(outer, inner): return tuple(slice(max(i.start, o.start)-o.start, max(min(i.stop, o.stop), max(i.start, o.start))-o.start) for o, i in zip(outer, inner))

@@ -9,6 +9,7 @@ __all__ = ['tissues', 'Tissue', 'tissue_table', 'Sequence', 'signal', 'Layer', '
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-002
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -123,16 +124,19 @@ def point_spread(acquired:float=.9,  # Share of k-space measured along the axis,
 def blurred(volume:Tensor,   # (..., height, width)
             rows:Tensor, columns:Tensor,  # Point spread functions along the two axes
            )->Tensor:        # The same shape
-    "Convolution in the plane of the slice, with zeros outside."
-    for axis, weights in ((-2, rows), (-1, columns)):
-        n, reach = volume.shape[axis], len(weights)//2
-        out = volume*float(weights[reach])
-        for k, w in enumerate(weights.tolist()):
-            by = reach-k                         # what lies `by` before comes here
-            if k == reach or abs(by) >= n or w == 0: continue
-            out.narrow(axis, max(by, 0), n-abs(by)).add_(volume.narrow(axis, max(-by, 0), n-abs(by)), alpha=w)
-        volume = out
+    "Convolution in the plane of the slice, with zeros outside: two products with a band of weights, and none where the point spread is a point."
+    for axis, weights in ((-2, tuple(rows.tolist())), (-1, tuple(columns.tolist()))):
+        if sum(map(bool, weights)) == 1 and weights[len(weights)//2] == 1: continue
+        band = _band(volume.shape[axis], weights)
+        volume = band @ volume if axis == -2 else volume @ band.T
     return volume
+
+@lru_cache(64)
+def _band(n, weights)->Tensor:
+    out = torch.zeros(n, n); reach = len(weights)//2
+    for k, w in enumerate(weights):
+        if abs(k-reach) < n: out.diagonal(k-reach).fill_(weights[-1-k])
+    return out
 
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-022
 def bias_field(size:tuple,    # (depth, height, width)

@@ -54,6 +54,7 @@ class Hip:
     "Femur and hip bone of one right hip as solids in mm; the centre of the head is the origin."
     person:dict        # With "shape", see `pelvis_shape`
     severities:dict
+    memory:dict|None = None   # Distances that no lesion changes, by name, where all are asked for at the same points; None: nothing is kept
 
     @property
     def shape(self)->dict: return self.person["shape"]
@@ -61,6 +62,10 @@ class Hip:
     def head(self)->float: return self.shape["head"]
     @property
     def space(self)->float: return self.shape["cartilage"]
+    def remembered(self, name:str, compute):
+        if self.memory is None: return compute()
+        if name not in self.memory: self.memory[name] = compute()
+        return self.memory[name]
     def amount(self, kind, site): return float((self.severities.get(kind) or {}).get(site, 0.))
 
     def lost(self, x, y, z)->Tensor:
@@ -109,16 +114,15 @@ class Hip:
         inner = union(shell, ilium, brim, back, anterior, blend=9.)
         outer = union(front, pubis, tuber, spine, blend=8.)
         medial = (R+5.5*k+s["teardrop"])
-        def distance(x, y, z):
+        def whole(x, y, z):
             d = inner.distance(x, y, z)
             wall = x - medial - .12*(y.clamp(-60, 60)).abs() - (.55*(z.abs()-14*k)).clamp_min(0) - (-y-15).clamp_min(0)*.6 - (y-35).clamp_min(0)*1.5   # the smooth inner side of the socket
             d = torch.maximum(d, wall); e = outer.distance(x, y, z)
             d = smooth_min(d, e, 9.)
             side = cut(x, y, z) + 0*d   # near the rim nothing stands out of the opening
             near = ((x*x+y*y+z*z).sqrt()-R-9*k)
-            d = torch.maximum(d, torch.minimum(side-.5, -near))
-            h = self.socket().distance(x, y, z)
-            return torch.maximum(d, -h)
+            return torch.maximum(d, torch.minimum(side-.5, -near))
+        def distance(x, y, z): return torch.maximum(self.remembered("hip bone", lambda: whole(x, y, z)), -self.socket().distance(x, y, z))
         low = hip_point(26*k, 0, 0)[0]
         solid = Solid(distance, (low-24*k, -96*k, -46*k), (96*k, 100*k, 50*k))
         return self._lips(solid, "acetabular")
@@ -141,7 +145,8 @@ class Hip:
         shaft = loft(hip_point(x0, y0-12*k, -3), hip_point(x0-14*k, y0+130*k, -2), (0, .1, .22, .34, .5, 1), (20*k, 21*k, 19.5*k, b*1.12, b, b*.96), (15*k, 17*k, 17*k, b*1.1, b, b), exponent=2.2, rounding=8.)
         great = union(round_cone(hip_point(x0+7*k, y0-2*k, -7*k), hip_point(x0+14.5*k, (-3+g)*k + .12*y0, -11*k), 13.5*k, 8.2*k), round_cone(hip_point(x0+14.5*k, (-3+g)*k+.12*y0, -11*k), hip_point(x0+7*k, (-9+g)*k+.1*y0, -14*k), 7.2*k, 4.6*k), blend=6.)
         less = round_cone(hip_point(x0-9*k, y0+25*k, -9*k), hip_point(x0-23*k, y0+26*k, -15*k), 10.5*k, 6.*k)
-        solid = union(*(v for v in (head, neck, shaft, great, less) if v is not None), blend=7.)
+        rest = union(neck, shaft, great, less, blend=7.)
+        solid = union(Solid(lambda x, y, z: self.remembered("femur", lambda: rest.distance(x, y, z)), rest.low, rest.high), head, blend=7.)
         if cam is not None: solid = union(solid, ellipsoid(along(.8*r, -.62*r-s["cam"]*.6, 4.), (8*k, 5*k, 8*k)), blend=8.)
         solid = self._lips(solid, "femoral")
         return place(solid, rotation("z", pose.get("leg", 0.))@rotation("y", pose.get("roll", 0.)))
@@ -243,6 +248,16 @@ class PathTruth(Truth):
     def blank(self)->Tensor: return torch.zeros(self.scene.size)
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-012
+_memories = {}   # of the last few hips
+
+def _remembered(key:str)->dict:
+    "What was computed for this hip in this position; all of it is the same with and without lesions."
+    memory = _memories.get(key)
+    if memory is None:
+        if len(_memories) > 2: _memories.clear()
+        memory = _memories[key] = {}
+    return memory
+
 def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     "What a ray through a right hip passes, mm (rows, columns), and the structures it meets."
     s = person["shape"]; h, w = size; step = hip_field[1]/h
@@ -250,8 +265,10 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     depth = 42
     grid = Grid((depth, h, w), (hip_field[0]/depth, step, hip_field[2]/w), (hip_middle[0], hip_middle[1]-shift[1], hip_middle[2]-shift[0]))
     x, y = grid.axis(2)[None, :].expand(h, w), grid.axis(1)[:, None].expand(h, w); lat = -x
-    hip = Hip(person, severities); r = hip.head; R = r + hip.space; k = r/24.; c = s["cortex"]; every = max(1, round(1.9/step))
+    hip = Hip(person, severities, _remembered(repr((s, side, pose, size)))); r = hip.head; R = r + hip.space; k = r/24.; c = s["cortex"]; every = max(1, round(1.9/step))
     seed = s["grain"] + (7 if side == "L" else 0)
+    def grained(*a): return hip.remembered(("struts", a[0], *a[3:]), lambda: strands(*a))
+    def blotches(*a): return hip.remembered(("spots", a[0], *a[3:]), lambda: _soft_spots(*a))
     a = math.radians(s["neck_angle"]-90)
     def femur_cortex(px, py, pz):
         l = -px; along = l*math.cos(a) + py*math.sin(a); across = -l*math.sin(a) + py*math.cos(a)   # along the neck; downwards across it
@@ -274,16 +291,16 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     below = torch.exp(-(((lat-48*k)/(9*k))**2 + ((y-20*k)/(16*k))**2))
     epiphysis = _hill((lat*lat+y*y)/(r*r*1.1))
     density = (.10 + .075*load + .045*arch + .055*epiphysis - .05*ward - .035*below - .05*torch.sigmoid((y-52*k)/10.)).clamp_min(.03)
-    struts = load*strands(seed, x, y, .85, 3.2, 22.) + .8*arch*strands(seed+1, x, y, .85, 3., -58.) + .55*strands(seed+2, x, y, 1., 1.6, 10.)
+    struts = load*grained(seed, x, y, .85, 3.2, 22.) + .8*arch*grained(seed+1, x, y, .85, 3., -58.) + .55*grained(seed+2, x, y, 1., 1.6, 10.)
     spongy = s["density"]*(density*(1 + .13*struts))*fi
-    pelvic = s["density"]*(.105 + .05*torch.sigmoid((-y-.6*R)/9.)*torch.sigmoid((lat+24)/6.))*(1 + .15*strands(seed+3, x, y, 1., 2.2, -35.) + .12*_soft_spots(seed+5, x, y, 11.))*pi
-    bone = .92*((f-fi)*(1+.05*strands(seed+8, x, y, 1.2, 2.4, 8.)) + (p-pi)*(1+.06*strands(seed+9, x, y, 1.1, 2., -30.))) + spongy + pelvic
+    pelvic = s["density"]*(.105 + .05*torch.sigmoid((-y-.6*R)/9.)*torch.sigmoid((lat+24)/6.))*(1 + .15*grained(seed+3, x, y, 1., 2.2, -35.) + .12*blotches(seed+5, x, y, 11.))*pi
+    bone = .92*((f-fi)*(1+.05*grained(seed+8, x, y, 1.2, 2.4, 8.)) + (p-pi)*(1+.06*grained(seed+9, x, y, 1.1, 2., -30.))) + spongy + pelvic
     marrow = fi + pi - spongy - pelvic
     # lesions within the bones
     radius, angle = (lat*lat+y*y).sqrt(), torch.rad2deg(torch.atan2(lat, -y))
     hard = hip.amount("sclerosis", "superior")
     if hard:
-        v = strands(seed+4, x, y, 2., 2.4, 0.)
+        v = grained(seed+4, x, y, 2., 2.4, 0.)
         zone = _hill(((angle-18.)/(34.+14*hard))**2)
         roof = zone*torch.sigmoid((radius-R)/.9)*_hill((radius-R).clamp_min(0)/(4.+9.*hard))
         cap = zone*torch.sigmoid((r-radius)/.9)*_hill((r-radius).clamp_min(0)/(3.+6.*hard))
@@ -292,7 +309,7 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
         big = hip.amount("cyst", site)*cyst_mm*k*(1., 1., .62, .55)[j] if hip.amount("cyst", site) > (0, 0, .35, .45)[j] else 0.
         if not big: continue
         u = np.array(hip_direction(deg + 7*s["asymmetry"][j])); at = u*((R if deep > 0 else r) + deep + (.35*big if deep > 0 else -.35*big))
-        q = (((x-at[0])/(big*(1+.12*s["asymmetry"][4]))).square() + ((y-at[1])/big).square()).sqrt() + .10*_soft_spots(seed+20+j, x, y, 4.)
+        q = (((x-at[0])/(big*(1+.12*s["asymmetry"][4]))).square() + ((y-at[1])/big).square()).sqrt() + .10*blotches(seed+20+j, x, y, 4.)
         hole = (1-q).clamp(0, 1)**.5
         rim = torch.exp(-((q-1.08)/.20)**2)*((1.9-q) > 0)
         room = torch.minimum(bone, torch.full_like(bone, 11.))
@@ -303,16 +320,16 @@ def hip_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     half = (178 + 2.2*(body-26))*s["size"]
     across_body = ((lat+86*s["size"])/half).clamp(-1, .999)
     total = thick*205*s["size"]*(1-across_body**2).clamp_min(.02).sqrt()*(1 - .10*torch.sigmoid((y-35)/14.))
-    fat = (34 + 2.4*(body-22))*(1 + .06*_soft_spots(seed+30, x, y, 24.)).clamp_min(.3) + .10*total
+    fat = (34 + 2.4*(body-22))*(1 + .06*blotches(seed+30, x, y, 24.)).clamp_min(.3) + .10*total
     def plane(ax, ay, bx, by, width, mm):   # a sheet of fat between muscles
         dx, dy = bx-ax, by-ay; t = (((lat-ax)*dx + (y-ay)*dy)/(dx*dx+dy*dy)).clamp(0, 1)
-        d = ((lat-ax-t*dx)**2 + (y-ay-t*dy)**2).sqrt() + 1.2*_soft_spots(seed+31, x, y, 12.)
+        d = ((lat-ax-t*dx)**2 + (y-ay-t*dy)**2).sqrt() + 1.2*blotches(seed+31, x, y, 12.)
         return mm*torch.exp(-(d/width)**2)
     fat = fat + plane(22*k, -44*k, 38*k, 4*k, 3.2, 9.) + plane(-26*k, 6*k, 20*k, 46*k, 4.5, 8.) + plane(30*k, -60*k, 62*k, -14*k, 5., 11.) + plane(-60*k, -50*k, -34*k, -6*k, 3., 9.)
     fat = fat + 12*torch.sigmoid(-(((lat+56*k)/(15*k))**2 + ((y-50*k)/(14*k))**2 - 1)*2.5)   # fat around the obturator foramen
     flesh = total - fat - (f+p)
-    flesh = (flesh + 2.2*_soft_spots(seed+32, x, y, 16.) + 1.2*_soft_spots(seed+33, x, y, 6.)).clamp_min(5.)
-    gas = 26*(_soft_spots(seed+34, x, y, 13.)-.9).clamp(0, 1.2)*torch.sigmoid((-lat-38*k)/5.)*torch.sigmoid((-y-2)/6.)*person.get("bowel", .5)
+    flesh = (flesh + 2.2*blotches(seed+32, x, y, 16.) + 1.2*blotches(seed+33, x, y, 6.)).clamp_min(5.)
+    gas = 26*(blotches(seed+34, x, y, 13.)-.9).clamp(0, 1.2)*torch.sigmoid((-lat-38*k)/5.)*torch.sigmoid((-y-2)/6.)*person.get("bowel", .5)
     flesh = (flesh-gas).clamp_min(5.)
     structures = torch.zeros(h, w, dtype=torch.uint8)
     structures[p > 1.] = 2; structures[f > 1.] = 1
@@ -552,6 +569,50 @@ def _sij_ground(person:dict, pose:dict, size:tuple)->dict:
 
 _grounds = {}   # the last few pelves: lesions change only what is added to them
 
+def _voxels(mask, grid, *fields)->tuple:
+    "Values of some fields at the voxels of a mask, in a row, and a function that adds up a row of amounts along the rays, in mm."
+    at = mask.flatten().nonzero()[:, 0]; pixel = at % (grid.size[1]*grid.size[2])
+    def along(amount): return torch.zeros(grid.size[1]*grid.size[2]).index_add_(0, pixel, amount).mul_(grid.spacing[0]).view(grid.size[1:])
+    return along, *(f.flatten()[at] for f in fields)
+
+def _sij_lesions(person, si, g, sign, lesion, bone, along, X, Y, Z, x, y)->Tensor:
+    "Bone in the rays with the lesions of one joint, from amounts at the voxels around it."
+    s = person["shape"]; k = s["size"]; seed = s["grain"]
+    u, _, v, q = si.across(X, Y, Z); half, _ = si.gap(v, q); half = half*k
+    joint = si.cartilaginous(v, q)
+    wide = torch.sigmoid((q-si.dorsal(v)+7)/2.5)*torch.sigmoid((si.ala_front(v)+1-q)/2.)*torch.sigmoid((37-v)/3.)*torch.sigmoid((v+33)/3.)
+    there = (.5+sign*X/6.).clamp(0, 1); n = 10 + (sign > 0)
+    hard = lesion[f"sclerosis {g}"]
+    if hard:
+        uneven = 1 + .30*torch.sin(.22*v+1.7*s["asymmetry"][n-10]) + .2*torch.sin(.41*v+.3*q+sign)
+        reach_i, reach_s = (4.+9.*hard)*uneven, (2.5+6.*hard)*uneven
+        band = torch.sigmoid((u-half)/.7)*_hill((u/reach_i).clamp_min(0)**2) + .75*torch.sigmoid((-u-half)/.7)*_hill((-u/reach_s).clamp_min(0)**2)
+        bone = bone + (.20+.45*hard)*along(band*wide*there)*(1+.10*strands(seed+20, x, y, 1.6, 2.2))
+    narrow = lesion[f"narrowing {g}"]
+    if narrow:
+        fill = joint*there*torch.sigmoid((half+.25-u.abs())/.5)
+        bone = bone + .50*narrow*along(fill)*(1+.12*strands(seed+21, x, y, 1.2, 2.2))
+    bridge = lesion[f"ankylosis {g}"]
+    if bridge:
+        order = .5 + .5*torch.sin(.19*v + 2*s["asymmetry"][n-8] + .12*q)*torch.cos(.11*v - .2*q + s["asymmetry"][n-6])
+        filled = torch.sigmoid((1.15*bridge - order)/.07)
+        across = wide*there*torch.sigmoid((half+1.2-u.abs())/.6)
+        bone = bone + .42*along(filled*across)*(1+.15*strands(seed+22, x, y, 1.3, 2.4))
+        shell = wide*there*torch.exp(-((u.abs()-half-.8)/1.2)**2)
+        bone = bone - torch.minimum(.55*along(filled*shell), .45*bone)   # where it is fused, the dense plates go
+    eaten = lesion[f"erosion {g}"]
+    if eaten:
+        spots = np.random.default_rng([seed, 7, sign > 0]); pits = torch.zeros_like(u)
+        for j in range(11):
+            y0, z0, b, by = spots.uniform(-26, 32), spots.uniform(-13, 9), spots.choice([-1, 1, 1]), spots.uniform(.7, 1.3)
+            r = 5.2*by*float(np.clip((eaten-.065*j)/.5, 0, 1))
+            if r < .4: continue
+            e = (((v-y0)/(1.1*r)).square() + ((q-z0)/(2.2*r)).square() + ((u-b*1.4)/r).square()).clamp_min(1e-6).sqrt()
+            pits = torch.maximum(pits, ((1-e)*r/1.6+.5).clamp(0, 1))
+        blur = (.35*eaten*torch.exp(-((u.abs()-half-.6)/1.3)**2)*joint)
+        bone = bone - torch.minimum(along((.50*pits + .40*blur)*there*wide), .55*bone)
+    return bone
+
 def sij_ray_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
     "What a ray through the middle of the pelvis passes, mm (rows, columns), and the structures it meets."
     s = person["shape"]; pose = severities.get("pose", {}); key = repr((s, pose, size, person.get("bowel"), person.get("columns")))
@@ -560,45 +621,15 @@ def sij_ray_paths(person:dict, side:str, severities:dict, size:tuple)->dict:
         if len(_grounds) > 2: _grounds.clear()
         ground = _grounds[key] = _sij_ground(person, pose, size)   # the same whichever thread comes first
     grid, back, x, y, bone = (ground[n] for n in ("grid", "back", "x", "y", "bone"))
-    h, w = size; k = s["size"]; seed = s["grain"]; si = Sacroiliac(person); depth = grid.size[0]
+    si = Sacroiliac(person)
     lesion = {f"{kind} {g}": float((severities.get(kind) or {}).get(g, 0.)) for kind in sij_ray_lesions for g in "RL"}
     # lesions: amounts in space, added up along the ray
     if any(lesion.values()):
-        part = (slice(0, depth), slice(0, h), slice(0, w)); X, Y, Z = back(*(p for p in grid.points(part)))
-        u, lat, v, q = si.across(X, Y, Z); half, _ = si.gap(v, q); half = half*k; dz = grid.spacing[0]
-        joint = si.cartilaginous(v, q)
-        wide = torch.sigmoid((q-si.dorsal(v)+7)/2.5)*torch.sigmoid((si.ala_front(v)+1-q)/2.)*torch.sigmoid((37-v)/3.)*torch.sigmoid((v+33)/3.)
+        X, Y, Z = (t.expand(grid.size) for t in back(*grid.points())); lat, v, q = si.scaled(X, Y, Z)
+        near = (lat < 84) & (v > -52) & (v < 56) & (q > -42) & (q < 32)      # beyond that nothing is left of the joint
         for g, sign in (("R", -1), ("L", 1)):
-            there = (.5+sign*X/6.).clamp(0, 1); n = 10 + (sign > 0)
-            hard = lesion[f"sclerosis {g}"]
-            if hard:
-                uneven = 1 + .30*torch.sin(.22*v+1.7*s["asymmetry"][n-10]) + .2*torch.sin(.41*v+.3*q+sign)
-                reach_i, reach_s = (4.+9.*hard)*uneven, (2.5+6.*hard)*uneven
-                band = torch.sigmoid((u-half)/.7)*_hill((u/reach_i).clamp_min(0)**2) + .75*torch.sigmoid((-u-half)/.7)*_hill((-u/reach_s).clamp_min(0)**2)
-                bone = bone + (.20+.45*hard)*(band*wide*there).sum(0)*dz*(1+.10*strands(seed+20, x, y, 1.6, 2.2))
-            narrow = lesion[f"narrowing {g}"]
-            if narrow:
-                fill = joint*there*torch.sigmoid((half+.25-u.abs())/.5)
-                bone = bone + .50*narrow*fill.sum(0)*dz*(1+.12*strands(seed+21, x, y, 1.2, 2.2))
-            bridge = lesion[f"ankylosis {g}"]
-            if bridge:
-                order = .5 + .5*torch.sin(.19*v + 2*s["asymmetry"][n-8] + .12*q)*torch.cos(.11*v - .2*q + s["asymmetry"][n-6])
-                filled = torch.sigmoid((1.15*bridge - order)/.07)
-                across = wide*there*torch.sigmoid((half+1.2-u.abs())/.6)
-                bone = bone + .42*(filled*across).sum(0)*dz*(1+.15*strands(seed+22, x, y, 1.3, 2.4))
-                shell = wide*there*torch.exp(-((u.abs()-half-.8)/1.2)**2)
-                bone = bone - torch.minimum(.55*(filled*shell).sum(0)*dz, .45*bone)   # where it is fused, the dense plates go
-            eaten = lesion[f"erosion {g}"]
-            if eaten:
-                spots = np.random.default_rng([seed, 7, sign > 0]); pits = torch.zeros_like(u)
-                for j in range(11):
-                    y0, z0, b, by = spots.uniform(-26, 32), spots.uniform(-13, 9), spots.choice([-1, 1, 1]), spots.uniform(.7, 1.3)
-                    r = 5.2*by*float(np.clip((eaten-.065*j)/.5, 0, 1))
-                    if r < .4: continue
-                    e = (((v-y0)/(1.1*r)).square() + ((q-z0)/(2.2*r)).square() + ((u-b*1.4)/r).square()).clamp_min(1e-6).sqrt()
-                    pits = torch.maximum(pits, ((1-e)*r/1.6+.5).clamp(0, 1))
-                blur = (.35*eaten*torch.exp(-((u.abs()-half-.6)/1.3)**2)*joint)
-                bone = bone - torch.minimum(((.50*pits + .40*blur)*there*wide).sum(0)*dz, .55*bone)
+            if any(lesion[f"{kind} {g}"] for kind in sij_ray_lesions):
+                bone = _sij_lesions(person, si, g, sign, lesion, bone, *_voxels(near & (sign*X > -3), grid, X, Y, Z), x, y)
     return {"soft": ground["soft"], "fat": ground["fat"], "bone": bone.clamp_min(0), "structures": ground["structures"]}
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-causes-2

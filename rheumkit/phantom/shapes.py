@@ -10,7 +10,7 @@ __all__ = ['Grid', 'Solid', 'ellipsoid', 'round_cone', 'rounded_box', 'smooth_pr
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-002
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Callable
 
 import numpy as np
@@ -109,10 +109,25 @@ def rounded_box(centre, half, rounding:float=0.)->Solid:  # Centre and half size
     return Solid(distance, tuple(a-b for a, b in zip(c, h)), tuple(a+b for a, b in zip(c, h)))
 
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-011
-def smooth_profile(stations, values, samples:int=256)->Tensor:  # Increasing positions in [0, 1]; one value a station; length of the table
+@lru_cache(512)
+def _hermite(stations:tuple, samples:int)->tuple:
+    "Widths between stations, and what values and slopes at them weigh at every sample of a cubic, (samples, stations) each."
+    x = np.array(stations, float); h = np.diff(x); at = np.linspace(0, 1, samples); rows = np.arange(samples)
+    i = np.clip(np.searchsorted(x, at, "right")-1, 0, len(h)-1); t = (at-x[i])/h[i]; u = 1-t; value, slope = np.zeros((2, samples, len(x)))
+    value[rows, i], value[rows, i+1], slope[rows, i], slope[rows, i+1] = u*u*(1+2*t), t*t*(3-2*t), h[i]*t*u*u, -h[i]*t*t*u
+    return h[:, None], value, slope
+
+def smooth_profile(stations, values, samples:int=256)->Tensor:  # Increasing positions in [0, 1]; one value (or one of each of several curves) a station; length of the table
     "Values between stations, by a shape-preserving cubic (Fritsch & Carlson 1980: no overshoot), as a table over [0, 1]."
-    from scipy.interpolate import PchipInterpolator
-    return torch.from_numpy(PchipInterpolator(stations, values)(np.linspace(0, 1, samples)).astype(np.float32))
+    h, value, slope = _hermite(tuple(map(float, stations)), samples); y = np.asarray(values, float); y = y.reshape(len(y), -1); m = np.diff(y, axis=0)/h; d = np.zeros_like(y)
+    if len(h) == 1: d[:] = m
+    else:
+        a, b = 2*h[1:]+h[:-1], h[1:]+2*h[:-1]; turns = m[1:]*m[:-1] <= 0; steep = np.where(turns, 1., m[:-1]), np.where(turns, 1., m[1:])
+        d[1:-1] = np.where(turns, 0., (a+b)/(a/steep[0]+b/steep[1]))    # a weighted harmonic mean, and level where the curve turns
+        for end, h0, h1, m0, m1 in ((0, h[0], h[1], m[0], m[1]), (-1, h[-1], h[-2], m[-1], m[-2])):
+            e = ((2*h0+h1)*m0 - h0*m1)/(h0+h1)
+            d[end] = np.where(e*m0 <= 0, 0., np.where((m0*m1 < 0) & (np.abs(e) > 3*np.abs(m0)), 3*m0, e))
+    return torch.from_numpy((value@y + slope@d).astype(np.float32).reshape(samples, *np.shape(values)[1:]))
 
 def _look_up(table, t):
     at = t.clamp(0, 1).mul_(len(table)-1)
@@ -255,22 +270,25 @@ def chords(solid:Solid, grid:Grid,
     part = grid.box(*_wider(solid, wide))
     part = (slice(max(part[0].start-1, 0), part[0].stop), *(slice(p.start//every*every, p.stop) for p in part[1:]))  # the same samples, however large the box
     if any(p.stop-p.start <= 0 for p in part) or part[0].stop-part[0].start < 2: return out
-    d = _distances(solid, grid, part, every)
+    d = _distances(solid.distance, grid, part, every).numpy()
     for i, by in enumerate(offsets):
-        s = d - (by(*grid.points(part)) if callable(by) else by)
-        inside = (-s).clamp_min(0)
-        size = s.abs()
-        out[(i, *part[1:])] = ((inside[:-1]+inside[1:])/(size[:-1]+size[1:]).clamp_min(1e-6)).sum(0)*grid.spacing[0]
+        off = _distances(by, grid, part, every).numpy() if callable(by) else np.broadcast_to(np.float32(by), (len(d), 1, 1))
+        before, length, outside = None, None, 0.
+        for k, (layer, less) in enumerate(zip(d, off)):     # depth by depth: what is at work stays in the cache
+            s = layer-less; size = np.abs(s)
+            if k: before += s; length += size; np.maximum(length, 1e-6, out=length); before /= length; outside = outside+before
+            before, length = s, size
+        out[(i, *part[1:])] = torch.from_numpy(((len(d)-1) - outside)*np.float32(grid.spacing[0]/2))   # the share inside is (1-d/|d|)/2, and between two depths (1-(d0+d1)/(|d0|+|d1|))/2
     return out
 
-def _distances(solid, grid, part, every):
-    "Distances on a part of the grid, (depth, height, width); with `every` > 1 interpolated in the plane of the picture."
+def _distances(distance, grid, part, every):
+    "Distances (or any smooth function of place) on a part of the grid, (depth, height, width); with `every` > 1 interpolated in the plane of the picture."
     shape = [p.stop-p.start for p in part]
     x, y, z = grid.points(part)
-    if every == 1: return solid.distance(x, y, z).expand(shape)
+    if every == 1: return distance(x, y, z).expand(shape)
     rows, columns = (-(-(n-1)//every) + 1 for n in shape[1:])
     y = y[0, 0, 0] + grid.spacing[1]*every*torch.arange(rows)[None, :, None]; x = x[0, 0, 0] + grid.spacing[2]*every*torch.arange(columns)[None, None, :]
-    d = solid.distance(x, y, z).expand(shape[0], rows, columns)
+    d = distance(x, y, z).expand(shape[0], rows, columns)
     return F.interpolate(d[None], ((rows-1)*every+1, (columns-1)*every+1), mode="bilinear", align_corners=True)[0, :, :shape[1], :shape[2]]
 
 def occupancy(solid:Solid, grid:Grid,
