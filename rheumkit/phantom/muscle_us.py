@@ -52,7 +52,7 @@ def disease(person:dict, side:str, visit:int, rng)->dict:
     kind, c = person["type"], lambda v: float(np.clip(v, 0, 1))
     oedema = {"dermatomyositis": (.3, .25), "polymyositis": (.85, .9), "inclusion body myositis": (.2, .3)}.get(kind, (0., 0.))
     fat = {"dermatomyositis": (.45, .4), "polymyositis": (.6, .8), "inclusion body myositis": (.5, 1.15)}.get(kind, (0., 0.))
-    pose = {"z": float(now.normal(0, 2.)), "shift": (float(now.normal(0, 1.5)), 0., 0.), "pressure": float(now.uniform(0, .2))}
+    pose = {"z": float(now.normal(0, 4.)), "shift": (float(np.clip(now.normal(0, 4.), -9., 9.)), float(now.uniform(0, 3.)), 0.), "pressure": float(now.beta(1.2, 3.))}
     return {"oedema": {m: c(o*active*(1+v)) for m, o, v in zip(muscles, oedema, spread)}, "fat replacement": {m: c(f*damage*(1+v)) for m, f, v in zip(muscles, fat, spread)},
             "fascial oedema": c(active*(1+spread[0])) if kind == "dermatomyositis" else 0., "atrophy": {m: c((f-.15)*damage*.9) for m, f in zip(muscles, fat)}, "pose": pose}
 
@@ -120,8 +120,8 @@ def scores(severities:dict)->dict:
     grade = 1 + int(wet >= .15 or fat >= .08) + int(fat >= .3) + int(fat >= .7)
     return {"heckmatt": grade, "muscle_fat_fraction": round(fat, 3), "muscle_oedema_fraction": round(mean("oedema"), 3)}
 
-machines = {"linear 10 MHz": UltrasoundScanner("linear 10 MHz", "university", frequency=10., focus=22., f_number=2.2, tgc=.86, line_density=4.5, dynamic_range=64., looks=2, gain=-5., noise=-84., reverberation=.003),
-            "linear 6 MHz": UltrasoundScanner("linear 6 MHz", "clinic", frequency=6., focus=28., f_number=2.4, cycles=2., tgc=.88, line_density=2.6, dynamic_range=54., looks=1, gain=-2., curve=.9, noise=-66., reverberation=.006)}
+machines = {"linear 10 MHz": UltrasoundScanner("linear 10 MHz", "university", frequency=10., focus=22., f_number=2.2, tgc=.86, line_density=4.5, dynamic_range=64., looks=2, gain=-5., noise=-84., reverberation=.003, varies=1.),
+            "linear 6 MHz": UltrasoundScanner("linear 6 MHz", "clinic", frequency=6., focus=28., f_number=2.4, cycles=2., tgc=.88, line_density=2.6, dynamic_range=54., looks=1, gain=-2., curve=.9, noise=-66., reverberation=.006, varies=1.)}
 
 muscle_ultrasound = ultrasound_recipe(build, (48., 44.), name="muscle-ultrasound", title="Ultrasound across the thigh: myositis (dermatomyositis, polymyositis, inclusion body myositis) or healthy, Heckmatt's scale",
     body_part="THIGH", view="TRANSVERSE", size=(128, 128), scanners=machines, structures=parts, lesions=kinds, scales={"heckmatt": (1, 4, .35)}, person=person, causes=muscle_causes, disease=disease, scores=scores)

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['cells', 'muscles', 'groups', 'structures', 'lesions', 'field', 'atrophy_share', 'thigh_causes', 'diagnoses',
-           'scanners', 'thigh_mri', 'echo_times', 't2_scanners', 'thigh_mri_t2', 'depths', 'person', 'disease',
-           'healthy_areas', 'muscle_t2', 'scores', 'build', 't2_scores', 't2_image', 't2_build']
+           'kinds_of_disease', 'scanners', 'thigh_mri', 'echo_times', 't2_scanners', 'thigh_mri_t2', 'depths', 'person',
+           'kind_of', 'disease', 'healthy_areas', 'muscle_t2', 'scores', 'build', 'positioned', 'thigh_image',
+           't2_scores', 't2_image', 't2_build']
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-002
 import math
@@ -89,42 +90,58 @@ thigh_causes = Graph("myositis, dystrophy and idle thighs", (
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-008
 diagnoses = ("healthy", "knee osteoarthritis", "myositis", "dystrophy")
-_soaked = dict(zip(muscles, (.5, 1., .9, .95, .35, .3, .4, .6, .55, .5, .45, .45)))      # myositis: which muscles take part, 0 to 1
-_fatty = dict(zip(muscles, (.35, .65, .8, .6, .1, .05, .35, 1., .7, .9, .6, .95)))        # dystrophy
+kinds_of_disease = {   # diagnosis -> kind: share of the patients, and which muscles take part (0 to 1, in the order of `muscles`); chosen after the patterns that radiologists describe
+    "myositis": {"dermatomyositis": (.35, (.6, 1., .8, .95, .4, .35, .45, .55, .55, .5, .45, .45)), "antisynthetase": (.2, (.5, .8, .7, .7, .4, .4, .5, .8, .7, .8, .7, .8)),
+                 "necrotising": (.25, (.3, .55, .6, .5, .2, .2, .55, 1., .75, .9, .75, .95)), "inclusion body": (.2, (.45, 1., .9, 1., .35, .2, .2, .5, .45, .5, .4, .6))},
+    "dystrophy": {"limb-girdle": (.3, (.3, .5, .8, .6, .3, .25, .55, 1., .7, .9, .75, .95)), "Becker": (.3, (.45, .85, .8, .8, .2, .15, .3, .9, .6, .95, .5, .9)),
+                  "facioscapulohumeral": (.25, (.35, .5, .4, .5, .35, .2, .6, .8, .6, .75, .8, .95)), "myotonic": (.15, (.2, .8, 1., .85, .3, .2, .35, .5, .45, .5, .4, .6))}}
 _muscle_t2 = 32.                                                                        # ms, resting muscle at 1.5 to 3 T (Gold 2004)
 
 def person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "Anatomy, diagnosis and demographics; lengths relative to an average thigh, thickness in mm."
     got = thigh_causes.draw(rng, causes); n, female, age, bmi = rng.normal, got["sex"] == "F", got["age"], got["body_mass_index"]
-    who = {"seed": int(rng.integers(2**31)), **thigh_causes.record(got), "diagnosis": got["diagnosis"], "activity": got["activity"], "years": got["disease_years"], "wasting": got["wasting"], "pattern": {m: float(n(0, .16)) for m in muscles},
+    who = {"seed": int(rng.integers(2**31)), **thigh_causes.record(got), "diagnosis": got["diagnosis"], "activity": got["activity"], "years": got["disease_years"], "wasting": got["wasting"], "pattern": {m: float(n(0, .2)) for m in muscles}, "kind": kind_of(got["diagnosis"], rng), "pace": float(np.exp(n(0, .45))), "irritable": float(rng.beta(2., 1.6)), "manner": (float(n(0, .06)), float(n(0, .05))),
             "girth": float(np.clip((.93 if female else 1.04)*math.exp(n(0, .04)), .82, 1.14)), "sizes": {m: float(np.exp(n(0, .05))) for m in muscles}, "outline": (float(n(0, 1.5)), float(n(0, 1.5))), "gap": float(np.clip(n(.5, .15)+.006*(age-50), .25, 1.3)), "bone": float(np.exp(n(0, .05))),
             "cortex": float(np.clip(n(5.6, .6), 4.2, 7.5)), "fat": float(np.clip((10 if female else 5) + .75*(bmi-25) + n(0, 2), 3.5, 24)), "streaks": float(np.clip(.12 + .006*(age-40) + .01*(bmi-25) + n(0, .05), .04, .6)), "t2": float(n(_muscle_t2, .7))}
     return {**who, "areas": healthy_areas(who)}
+
+def kind_of(diagnosis:str, rng)->str:
+    "One of the kinds of myositis or of dystrophy by their shares; \"\" for the others."
+    u, kinds = rng.random(), kinds_of_disease.get(diagnosis, {})
+    return list(kinds)[int(np.searchsorted(np.cumsum([share for share, _ in kinds.values()]), u))] if kinds else ""
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-009
 def _bounded(v): return float(np.clip(v, 0, 1))
 
 def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severities 0 to 1 by muscle, areas of the healthy muscles in mm², and the position in the coil."
-    own = {m: float(rng.normal(0, .13)) for m in muscles}; lie = np.random.default_rng([int(rng.integers(2**31)), visit])
-    who, active, years = person["diagnosis"], person["activity"], person["years"]+visit
-    oedema, fat, small, fascia = ({m: 0. for m in muscles} for _ in range(3)), None, None, 0.
-    oedema, fat, small = oedema
+    own = {m: float(rng.normal(0, .15)) for m in muscles}; lie = np.random.default_rng([int(rng.integers(2**31)), visit])
+    who, years = person["diagnosis"], person["years"]+visit
+    oedema, fat, small = ({m: 0. for m in muscles} for _ in range(3)); fascia = 0.
     aged = _bounded((person["age"]+visit-55)/120)
+    takes_part = dict(zip(muscles, kinds_of_disease[who][person["kind"]][1])) if person["kind"] else {}
+    active = person["activity"]*math.exp(-.35*visit)        # treatment
     for m in muscles:
         shift = person["pattern"][m] + own[m]; fat[m], small[m] = _bounded(.10*aged + .03*max(shift, 0)), .5*aged
-        if who == "myositis":
-            now = active*math.exp(-.35*visit)        # treatment
-            oedema[m] = _bounded(1.15*now*_soaked[m] + 1.1*shift*now - .08)
-            fat[m] = _bounded(fat[m] + .03*years*(.3+.7*_soaked[m])*(.5+active) + .25*shift*min(years/6, 1)); small[m] = _bounded(small[m] + .035*years*_soaked[m])
-        elif who == "dystrophy":
-            stage = .075*years + .25
-            fat[m] = _bounded(fat[m] + 1.5*stage*_fatty[m] - .22 + .5*shift*min(2*stage, 1)); small[m] = _bounded(small[m] + .3*fat[m])
-            oedema[m] = _bounded(.9*fat[m]*(1-fat[m]) + .35*shift - .06)
+        if who == "myositis": oedema[m], fat[m], small[m] = _inflamed(person, takes_part[m], active, years, shift, fat[m], small[m])
+        elif who == "dystrophy": oedema[m], fat[m], small[m] = _degenerate(person, takes_part[m], years, shift, fat[m], small[m])
         elif who == "knee osteoarthritis" and m in groups["quadriceps"]: small[m] = _bounded(small[m] + .12 + person["wasting"]*visit/atrophy_share + .1*max(shift, 0))
-    if who == "myositis": fascia = _bounded(active*math.exp(-.35*visit)*(.7+2*person["pattern"]["rectus femoris"]) - .15)
-    return {"oedema": oedema, "fat_replacement": fat, "atrophy": small, "fascial_oedema": fascia, "area_mm2": person["areas"], "t2_ms": person["t2"],
-            "pose": {"z": float(lie.normal(0, 5)), "shift": (float(lie.normal(0, 3)), float(lie.normal(0, 3)), 0.)}}
+    if who == "myositis": fascia = _bounded({"dermatomyositis": 1.1, "antisynthetase": 1.}.get(person["kind"], .45)*active*(.8+person["pattern"]["rectus femoris"]) - .1)
+    towards = {"myositis": (.09, .06), "dystrophy": (-.09, -.07)}.get(who, (0., 0.))
+    return {"oedema": oedema, "fat_replacement": fat, "atrophy": small, "fascial_oedema": fascia, "area_mm2": person["areas"], "t2_ms": person["t2"], "manner": tuple(t+own_way for t, own_way in zip(towards, person["manner"])),
+            "pose": {"z": float(np.clip(lie.normal(0, 11), -30, 30)), "shift": (float(np.clip(lie.normal(0, 6), -13, 13)), float(np.clip(lie.normal(0, 5), -11, 11)), float(lie.normal(0, 5)))}}
+
+def _inflamed(person, takes_part, active, years, shift, fat, small)->tuple:
+    "Oedema, fat and wasting of one muscle in myositis: water while it is active, fat and wasting with the years."
+    burnt = .06*years*person["pace"]*(1.4 if person["kind"] == "inclusion body" else 1.)
+    wet = _bounded(1.1*active*(takes_part+1.1*shift)*(.7 if person["kind"] == "inclusion body" else 1.) - .06)
+    return wet, _bounded(fat + burnt*(.25+takes_part)*(.5+active) + .4*shift*min(2*burnt, 1) - .03), _bounded(small + .03*years*takes_part)
+
+def _degenerate(person, takes_part, years, shift, fat, small)->tuple:
+    "Oedema, fat and wasting of one muscle in dystrophy: fat in the order of its kind; muscle on its way there is irritated, in one person more than in another."
+    stage = .045*years*person["pace"] + .06
+    fat = _bounded(fat + 1.5*stage*takes_part - .18 + .5*shift*min(2*stage, 1))
+    return _bounded(person["irritable"]*(1.5*fat*(1-fat) + .75*takes_part*(1-fat)) + .5*shift - .08), fat, _bounded(small + .3*fat)
 
 _step = 1.2
 def healthy_areas(person:dict)->dict:
@@ -140,12 +157,13 @@ def muscle_t2(severities:dict, muscle:str)->float:
     return severities["t2_ms"] + 34.*severities["oedema"].get(muscle, 0.)
 
 def scores(severities:dict)->dict:
-    "Grades by group, areas (mm²) by muscle and group, share of fat, and whether one muscle group is worst."
+    "Grades by group, areas (mm²) by muscle and group, share of fat, and where in a muscle lesions lie (positive: at its rim)."
     s = severities; key = {m: m.replace(" ", "_") for m in muscles}
     area = {m: s["area_mm2"][m]*(1-atrophy_share*s["atrophy"].get(m, 0.)) for m in muscles}
     out = {f"mercuri_{g}": max(_mercuri(s["fat_replacement"].get(m, 0.)) for m in ms) for g, ms in groups.items()} | {f"oedema_{g}": max(_soaking(s["oedema"].get(m, 0.)) for m in ms) for g, ms in groups.items()}
     out |= {"oedema_sum": sum(_soaking(s["oedema"].get(m, 0.)) for m in muscles), "fascial_oedema_grade": _soaking(s["fascial_oedema"])}
     out |= {f"area_{g}_mm2": round(sum(area[m] for m in ms), 1) for g, ms in groups.items()} | {f"area_{key[m]}_mm2": round(area[m], 1) for m in muscles}
+    out |= {f"{kind}_from_the_rim": round(s.get("manner", (0., 0.))[k]*10, 3) if any(s[kind].values()) else 0. for k, kind in enumerate(("oedema", "fat_replacement"))}
     out |= {f"lean_area_{g}_mm2": round(sum(area[m]*(1-s["fat_replacement"].get(m, 0.)) for m in ms), 1) for g, ms in groups.items()}
     return out | {f"fat_share_{g}": round(sum(area[m]*s["fat_replacement"].get(m, 0.) for m in ms)/sum(area[m] for m in ms), 3) for g, ms in groups.items()}
 
@@ -174,6 +192,7 @@ def build(person:dict, side:str, severities:dict, size:tuple, by_t2:bool=False)-
     veins = ((grain-1.55)/.6).clamp(0, 1) + .7*((1-coarse.abs()/.07)*(grain > .2)).clamp(0, 1)
     places = .5*body.texture(11., 30) + .35*body.texture(5., 31) + .3*body.texture(2.2, 32)      # where water gathers first
     holes = -.55*grain - .5*body.texture(3.7, 33, None, (6., 1., 1.)) - .4*body.texture(7., 34) - .35*body.texture(12., 35)   # and where fat does
+    wet_rim, fat_rim = severities.get("manner", (0., 0.))        # in or out: a lesion begins at the fascia, or in the belly of the muscle
     rim, fibres = .5*body.texture(6., 36), body.texture(1.9, 37, None, (8., .8, 1.6))
     for m in muscles:
         room = body.share(-inside[m]); part = _where(room)
@@ -182,9 +201,9 @@ def build(person:dict, side:str, severities:dict, size:tuple, by_t2:bool=False)-
         if small := body.severity("atrophy", m): room = room*(1-_filled(d + rim[part], room, atrophy_share*small, body.voxel))
         wet = body.severity("oedema", m)
         body.add(part, room, f"muscle {muscle_t2(severities, m):.2f}" if by_t2 else "muscle", m)
-        if wet and not by_t2: body.add(part, (.2+.45*wet)*room*_filled(places[part] + .03*d, room, min(1., 1.1*wet), 1.5), "oedema")
+        if wet and not by_t2: body.add(part, (.2+.45*wet)*room*_filled(places[part] + (.03+wet_rim)*d, room, min(1., 1.1*wet), 1.5), "oedema")
         body.add(part, room*((p["streaks"]*veins[part]).clamp(0, .7)*((d-.6)/2).clamp(0, 1) + .03*(1+fibres[part]).clamp(0, 2.5)), "fat")
-        if fat := body.severity("fat_replacement", m): body.add(part, .97*room*_filled(holes[part] + .03*d, room, min(1., fat/.97), 1.5), "fat")   # moth-eaten: many small places that flow together
+        if fat := body.severity("fat_replacement", m): body.add(part, .97*room*_filled(holes[part] + (.03+fat_rim)*d, room, min(1., fat/.97), 1.5), "fat")   # moth-eaten: many small places that flow together
     bx, by, r = _femur; r *= p["bone"]; bone = torch.hypot(x-bx, y-by) - r*(1+.03*torch.cos(2*torch.atan2(y-by, x-bx))) + .25*body.texture(9., 11)
     body.add(all_, body.share(bone-.5)*.7, "ligament")
     body.add(all_, body.share(bone), "bone", "femur"); body.add(all_, body.share(bone+p["cortex"]*(1+.1*torch.sin(turn))), "marrow", "femur")
@@ -221,9 +240,18 @@ scanners = {s.name: s for s in (
     _scanner("Cirrus 1.5T", "North", 1.5, (560., 12.), (4200., 40., 165.), (.014, .010), acquired=(.9, 1.), bias=.2, towards=(0., -.5, 0.), shift=.6),
     _scanner("Delta 3T", "South", 3., (700., 10.), (5200., 56., 205.), (.010, .016), acquired=(.8, .9), bias=.55, towards=(0., .1, .6), gain=(.8, 1.5)))}
 
+def positioned(scanner:MRIScanner, rng:np.random.Generator)->MRIScanner:
+    "No two examinations are alike: where the coil lies, how well fat is suppressed, noise and gain vary from one to the next."
+    return replace(scanner, bias=scanner.bias*math.exp(rng.normal(0, .5)) + .1, towards=(0., float(rng.normal(scanner.towards[1], .5)), float(rng.normal(scanner.towards[2], .5))), leak=float(rng.beta(1., 3.)),
+                   noise=tuple(s*math.exp(rng.normal(0, .2)) for s in scanner.noise), gain=tuple(g*math.exp(rng.normal(0, .1)) for g in scanner.gain))
+
+def thigh_image(scene:Scene, scanner:MRIScanner, rng=None)->Tensor:  # (contrasts, [slices,] rows, columns)
+    "T1 and STIR of a thigh; `rng` None for no noise, and for the scanner as it is set."
+    return mri_image(scene, positioned(scanner, rng) if rng is not None else scanner, rng)
+
 _kept = dict(modality="MR", body_part="THIGH", view="AXIAL", structures=structures, person=person, causes=thigh_causes, disease=disease)
 _scales = {**{f"mercuri_{g}": (1, 4, .5) for g in groups}, **{f"oedema_{g}": (0, 3, .35) for g in groups}, "oedema_sum": (0, 36, 2.)}
-thigh_mri = layered_recipe(build, mri_image, field, reach=(4, 4), name="thigh-mri", title="Thigh MRI in myositis, dystrophy and knee osteoarthritis, axial", size=(128, 128), scanners=scanners, lesions=lesions, scales=_scales, scores=scores, **_kept)
+thigh_mri = layered_recipe(build, thigh_image, field, reach=(4, 4), name="thigh-mri", title="Thigh MRI in myositis, dystrophy and knee osteoarthritis, axial", size=(128, 128), scanners=scanners, lesions=lesions, scales=_scales, scores=scores, **_kept)
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-016
 echo_times = tuple(10.*k for k in range(1, 9))   # ms
@@ -231,7 +259,8 @@ echo_times = tuple(10.*k for k in range(1, 9))   # ms
 def t2_scores(severities:dict)->dict:
     "The scores of the thigh, and T2 of the water of every muscle and group (mean by area) in ms."
     t2 = {m: muscle_t2(severities, m) for m in muscles}; area = severities["area_mm2"]
-    return {**scores(severities), **{f"t2_{m.replace(' ', '_')}_ms": round(v, 2) for m, v in t2.items()}, **{f"t2_{g}_ms": round(sum(t2[m]*area[m] for m in ms)/sum(area[m] for m in ms), 2) for g, ms in groups.items()}}
+    known = scores(severities); del known["oedema_from_the_rim"]      # here water is even over a muscle
+    return {**known, **{f"t2_{m.replace(' ', '_')}_ms": round(v, 2) for m, v in t2.items()}, **{f"t2_{g}_ms": round(sum(t2[m]*area[m] for m in ms)/sum(area[m] for m in ms), 2) for g, ms in groups.items()}}
 
 def t2_image(scene:Scene, scanner:MRIScanner, rng=None)->Tensor:  # (echoes, rows, columns)
     "One image an echo."

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['echoes', 'Echo', 'echo_table', 'UltrasoundScanner', 'pulse_length', 'beam_width', 'smeared', 'acoustic_maps', 'loss',
-           'mirrors', 'expected_log_power', 'speckle', 'echo_powers', 'stretched', 'lined', 'b_mode', 'doppler_signal',
-           'flow_colour', 'ultrasound_image', 'UltrasoundTruth', 'scanner_reach', 'ultrasound_truth', 'Frames',
-           'ProbeBody', 'probe_body', 'sweep_positions', 'between', 'UprightScene', 'ultrasound_recipe', 'with_doppler']
+           'mirrors', 'expected_log_power', 'speckle', 'echo_powers', 'stretched', 'lined', 'contact', 'slid', 'b_mode',
+           'doppler_signal', 'flashes', 'flow_colour', 'adjusted', 'ultrasound_image', 'UltrasoundTruth',
+           'scanner_reach', 'ultrasound_truth', 'Frames', 'ProbeBody', 'probe_body', 'sweep_positions', 'between',
+           'UprightScene', 'ultrasound_recipe', 'with_doppler']
 
 # %% ../../nbs/2_phantom/10_ultrasound.ipynb #10-ultrasound-002
 import math
@@ -99,6 +100,11 @@ class UltrasoundScanner(Scanner):
     doppler_gain:float = 6.    # Gain of the Doppler signal in dB
     nyquist:float = 12.        # Speed in cm/s at which colours wrap round
     bloom:float = 1.3          # How much blurrier than the grey image the colours are
+    sliders:tuple = ()         # The sliders of the TGC: dB at equally spaced depths, on top of `tgc`
+    lifted:float = 0.          # Share of the probe that has lost contact, at its right end; negative: at its left end
+    flash:float = 0.           # Chance that tissue moved during the Doppler picture and flashes up in colour
+    doppler_noise:float = -27. # Noise of the Doppler signal in dB; a gain that is too high shows it
+    varies:float = 0.          # How freely the operator sets all this from one examination to the next: 0 never, 1 as usual in the clinic
 
     def __post_init__(self):
         if not 3 <= self.frequency <= 50: raise ValueError(f"Scanner {self.name!r}: frequency={self.frequency} MHz; probes of the musculoskeletal clinic have 3 to 50")
@@ -230,7 +236,7 @@ def echo_powers(maps:dict, scanner, spacing:tuple)->dict:  # "mirror" (power of 
     "Mean echo powers of every voxel at the receiver."
     along, across = _kernels(scanner, tuple(maps["power"].shape[-2:]), spacing, 0.)
     lost = loss(maps["attenuation"], spacing[0], scanner.frequency)
-    left = torch.exp(-lost*(math.log(10)/20))
+    left = torch.exp(-lost*(math.log(10)/20))*contact(scanner, lost.shape[-1])
     straight, border = mirrors(maps["impedance"], spacing, scanner.acceptance)
     strength = 10**(scanner.specular/20)
     stack = torch.stack([straight*left*strength, border*maps["rough"]*left*strength])
@@ -256,6 +262,18 @@ def lined(image:Tensor, spacing:tuple, scanner)->Tensor:
     flat = image.reshape(1, -1, shape[-1])
     return F.interpolate(F.interpolate(flat, lines, mode="linear", align_corners=True), shape[-1], mode="linear", align_corners=True).reshape(shape)
 
+def contact(scanner, columns:int)->Tensor:  # (columns,) amplitudes
+    "How much sound passes from the probe into the skin along its length: where it is lifted, air lets hardly any through."
+    if not scanner.lifted: return torch.ones(columns)
+    at = (torch.arange(columns)+.5)/columns
+    off = abs(scanner.lifted) - (1-at if scanner.lifted > 0 else at)
+    return 10**(-1.5*(.5 + off/.08).clamp(0, 1))
+
+def slid(scanner, rows:int)->Tensor:  # (rows,) dB
+    "What the sliders of the TGC add at each depth."
+    if not scanner.sliders: return torch.zeros(rows)
+    return F.interpolate(torch.tensor(scanner.sliders)[None, None], rows, mode="linear", align_corners=True)[0, 0]
+
 def b_mode(maps:dict, scanner, spacing:tuple, rng=None)->Tensor:  # (frames, rows, columns) in [0, 1]
     "The grey image. `rng` None: without speckle, every pixel its expected logarithm."
     p = echo_powers(maps, scanner, spacing)
@@ -264,22 +282,33 @@ def b_mode(maps:dict, scanner, spacing:tuple, rng=None)->Tensor:  # (frames, row
         s = speckle((scanner.looks, *p["mirror"].shape), maps["density"]*spacing[0]*spacing[1], _kernels(scanner, tuple(p["mirror"].shape[-2:]), spacing, 0.), rng)*p["scattered"].sqrt()
         level = ((s[0]+p["mirror"].sqrt())**2 + s[1]**2).mean(0).clamp_min(1e-12).log()
     depth = (torch.arange(level.shape[-2])+.5)*spacing[0]/10
-    decibel = level*(10/math.log(10)) + scanner.gain + 2*scanner.tgc*scanner.frequency*depth[:, None]
+    decibel = level*(10/math.log(10)) + scanner.gain + (2*scanner.tgc*scanner.frequency*depth + slid(scanner, len(depth)))[:, None]
     return (lined(decibel, spacing, scanner)/scanner.dynamic_range + .4).clamp(0, 1)**scanner.curve
 
 def doppler_signal(maps:dict, scanner, spacing:tuple, rng=None)->tuple:  # power in [0, 1]; speed in cm/s; (frames, rows, columns)
     "Power and mean speed of what moves."
     shape = maps["power"].shape
-    if "moving" not in maps: return torch.zeros(shape), torch.zeros(shape)
+    if "moving" not in maps and (rng is None or not scanner.flash): return torch.zeros(shape), torch.zeros(shape)
     along, across = _kernels(scanner, tuple(shape[-2:]), spacing, 0., scanner.bloom)
     a, c = along/along.sum(), across/across.sum(1, keepdim=True)
     depth = (torch.arange(shape[-2])+.5)*spacing[0]/10
-    left = 10**((2*scanner.tgc*scanner.frequency*depth[:, None] - loss(maps["attenuation"], spacing[0], scanner.frequency)).clamp(-60, 0)/10)
-    power, moved = smeared(torch.stack([maps["moving"]*left, maps["flow"]*left]), a, c)
+    left = 10**((2*scanner.tgc*scanner.frequency*depth[:, None] - loss(maps["attenuation"], spacing[0], scanner.frequency)).clamp(-60, 0)/10)*contact(scanner, shape[-1])**2
+    still = torch.zeros(shape)
+    power, moved = smeared(torch.stack([maps.get("moving", still)*left, maps.get("flow", still)*left]), a, c)
     speed = moved/power.clamp_min(1e-6)
+    if rng is not None and scanner.flash: power = power + flashes(scanner, shape, rng)*left*(maps["power"] > .01) + torch.from_numpy(rng.exponential(10**(scanner.doppler_noise/10), shape).astype(np.float32))
     if rng is not None: power = power*torch.from_numpy(rng.gamma(10., .1, power.shape).astype(np.float32)); speed = speed + torch.from_numpy(rng.normal(0, .05*scanner.nyquist, speed.shape).astype(np.float32))
     decibel = 10*torch.log10(power.clamp_min(1e-9))
     return ((decibel + 8 + scanner.doppler_gain)/20).clamp(0, 1)*(decibel + scanner.doppler_gain > -8), speed
+
+def flashes(scanner, shape:tuple, rng)->Tensor:  # (frames, rows, columns)
+    "Power of tissue that moves: blotches over a part of the probe's length, in some pictures."
+    frames, rows, columns = shape
+    there = rng.random((frames, 1, 1)) < scanner.flash
+    middle, width = rng.uniform(0, 1, (frames, 1, 1)), rng.uniform(.06, .22, (frames, 1, 1))
+    blotches = F.interpolate(torch.from_numpy(rng.random((1, frames, 9, 12), dtype=np.float32)), (rows, columns), mode="bicubic")[0]
+    band = np.exp(-((((np.arange(columns)+.5)/columns) - middle)/width)**2)*there*rng.uniform(.05, .6, (frames, 1, 1))
+    return torch.from_numpy(band.astype(np.float32))*((blotches-.55)/.25).clamp(0, 1)
 
 _red = torch.tensor([[.35, 0., 0.], [.85, .05, 0.], [1., .45, 0.], [1., .95, .35]]); _blue = torch.tensor([[0., 0., .4], [0., .15, .9], [0., .5, 1.], [.4, 1., .95]])
 
@@ -290,9 +319,19 @@ def flow_colour(speed:Tensor, nyquist:float)->Tensor:  # (frames, rows, columns)
     scale = lambda table: torch.lerp(table[i], table[i+1], (at-i)[..., None])
     return torch.where((v >= 0)[..., None], scale(_red), scale(_blue)).movedim(-1, 0)
 
+def adjusted(scanner, rng:np.random.Generator)->UltrasoundScanner:
+    "No two examinations are set alike: gain, TGC and its sliders, dynamic range, focus, frequency, compounding, the Doppler's gain, and how well the probe lies on the skin."
+    def n(spread): return float(rng.normal(0, spread*scanner.varies))
+    def times(value, spread): return value*math.exp(n(spread))
+    slope = n(3.)
+    return scanner.with_(gain=scanner.gain + n(4.), tgc=scanner.tgc + n(.04), sliders=tuple(slope*(k/5-.5) + n(1.5) for k in range(6)), dynamic_range=times(scanner.dynamic_range, .14), curve=times(scanner.curve, .12),
+        focus=times(scanner.focus, .3), frequency=min(max(times(scanner.frequency, .1), 3.), 50.), f_number=times(scanner.f_number, .12), looks=max(1, scanner.looks + round(n(.7))), noise=scanner.noise + n(3.), reverberation=times(scanner.reverberation, .6),
+        doppler_gain=scanner.doppler_gain + n(3.5), flash=.15*scanner.varies, lifted=float(rng.choice([-1, 1])*rng.uniform(.05, .25)) if rng.random() < .25*scanner.varies else 0., varies=0.)
+
 def ultrasound_image(scene:Scene, scanner, rng=None)->Tensor:  # (1, …) grey; (2, …) grey and Doppler power; (3, …) red, green, blue; … rows and columns, or frames, rows and columns; in [0, 1]
     "An ultrasound image, or a sequence of frames, of a scene: x runs along the probe, y downwards from it, z across. `rng` None for the expected picture without speckle."
     body = scene.now
+    if rng is not None and scanner.varies: scanner = adjusted(scanner, rng)
     maps = acoustic_maps(body); spacing = tuple(body.grid.spacing[1:])
     grey = b_mode(maps, scanner, spacing, rng)
     if not scanner.doppler: return scene.seen(grey[None])
