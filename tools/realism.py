@@ -311,14 +311,14 @@ class Standard(torch.nn.Module):
 
 
 def apart(small:bool=False):
-    "The usual knee, but each lesion comes by itself, so that each has to be found by its own look. small: short osteophytes."
+    "The usual knee, but each lesion comes by itself, and healthy rims are round or sharp, so that each has to be found by its own look. small: short osteophytes."
     from rheumkit.phantom import knee
     usual = recipe("knee-radiograph")
 
     def person(rng, causes=None):
         found = usual.person(rng, causes)
         own = np.random.default_rng(found["grain"])
-        return {**found, "size": .96*found["size"], "normal_mm": tuple(max(2.6, n + own.normal(-.2, .6)) for n in found["normal_mm"])}
+        return {**found, "size": .96*found["size"], "normal_mm": tuple(max(2.6, n + own.normal(-.2, .6)) for n in found["normal_mm"]), "rim": own.uniform(1.2, 4.2)}
 
     def disease(person, side, visit, rng):
         def some(share, power=1.): return float(rng.uniform()**power) if rng.uniform() < share else 0.
@@ -330,12 +330,12 @@ def apart(small:bool=False):
         found["pose"] = {"turn": rng.normal(0, 6), "tilt": rng.normal(1, 4.5), "lean": rng.normal(0, 3), "shift": (rng.normal(0, 2.5), rng.normal(0, 2.5))}
         return found
 
-    def truth(scene):    # femur, tibia, either joint space; tenths of mm of osteophyte, thirtieths of mm of sclerosis
-        added = {}
-        for name in ("osteophyte", "sclerosis"):
-            without = {**scene.severities, name: dict.fromkeys(scene.severities[name], 0.)}
-            added[name] = (scene.now[1]["bone"] - scene.paths(without)[1]["bone"]).abs()
-        lesions = scene.seen(torch.stack([10*added["osteophyte"], 30*added["sclerosis"]]).clamp(0, 255).byte())
+    def truth(scene):    # femur, tibia, either joint space; tenths of mm of osteophyte, thirtieths of mm of sclerosis, tenths of mm of pointed spines
+        def added(name):
+            severity = scene.severities[name]
+            without = {**scene.severities, name: dict.fromkeys(severity, 0.) if isinstance(severity, dict) else 0.}
+            return (scene.now[1]["bone"] - scene.paths(without)[1]["bone"]).abs()
+        lesions = scene.seen(torch.stack([10*added("osteophyte"), 30*added("sclerosis"), 10*added("spiking")]).clamp(0, 255).byte())
         parts = torch.tensor([0, 1, 2, 0, 0, 3, 4], dtype=torch.uint8)[usual.truth(scene)["structures"].long()]
         return {"structures": torch.cat([parts[None], lesions])}
     return replace(usual, name="knee parts", person=person, disease=disease, truth=truth)
@@ -347,28 +347,28 @@ def as_right(x, cohort):
 
 
 def knee_drawings(patients, seed, small=False):
-    "Simulated knees and what is to be drawn in them: images (N,1,H,W), maps (N,3,H,W), bytes."
+    "Simulated knees and what is to be drawn in them: images (N,1,H,W), maps (N,4,H,W), bytes."
     phantom = simulate(apart(small), patients=patients, seed=seed)
     images = torch.stack([(phantom.pixels[i]*255).round().byte() for i in range(len(phantom))])
     return as_right(images, phantom), as_right(torch.stack([phantom.truth["structures"][i] for i in range(len(phantom))]), phantom)
 
 
 def drawing_loss(drawn, maps, full):
-    "Cross-entropy and Dice for bones and joint spaces, and for osteophytes and sclerosis, which count in full from so many units on."
+    "Cross-entropy and Dice for bones and joint spaces, and for osteophytes, sclerosis and pointed spines, which count in full from so many units on."
     kinds, label = drawn[:, :5], maps[:, 0].long()
-    wanted = torch.cat([F.one_hot(label, 5).movedim(-1, 1).float(), (maps[:, 1:].float()/torch.tensor(full).view(1, 2, 1, 1)).clamp(max=1)], 1)
+    wanted = torch.cat([F.one_hot(label, 5).movedim(-1, 1).float(), (maps[:, 1:].float()/torch.tensor(full).view(1, 3, 1, 1)).clamp(max=1)], 1)
     p = torch.cat([kinds.softmax(1), drawn[:, 5:].sigmoid()], 1)
-    power = torch.tensor([1]*5 + [2]*2).view(1, 7, 1, 1)
+    power = torch.tensor([1]*5 + [2]*3).view(1, 8, 1, 1)
     missed = 1 - (2*(p*wanted).sum((0, 2, 3)) + 1)/((p**power + wanted**power).sum((0, 2, 3)) + 1)
     return F.cross_entropy(kinds, label) + F.binary_cross_entropy_with_logits(drawn[:, 5:], wanted[:, 5:]) + missed[1:5].mean() + missed[5:].mean()
 
 
 def drawing_network(courses, seed=0, batch=32):
-    "A small U-Net that draws bones, joint spaces, osteophytes and sclerosis; each course of its training is (images, maps, epochs, rate, full)."
+    "A small U-Net that draws bones, joint spaces, osteophytes, sclerosis and pointed spines; each course of its training is (images, maps, epochs, rate, full)."
     from rheumkit.learning.network import small_unet
     torch.manual_seed(seed)
     generator, change = torch.Generator().manual_seed(seed), OtherLooks(rotate=10, scale=.14, shift=.06, contrast=0., spatial=2)
-    network = Standard(small_unet(1, 7)).to(memory_format=torch.channels_last)
+    network = Standard(small_unet(1, 8)).to(memory_format=torch.channels_last)
     for images, maps, epochs, rate, full in courses:
         steps = len(images)//batch
         optimiser = torch.optim.AdamW(network.parameters(), rate)
@@ -388,7 +388,7 @@ def drawing_network(courses, seed=0, batch=32):
 
 @torch.no_grad()
 def measured(network, cohort):
-    "Width of the narrower joint space in pixels, and how sure the network is of its best half per cent of osteophyte pixels, (N,) each."
+    "Width of the narrower joint space in pixels, and how sure the network is of the best hundredth of osteophyte pixels and the best 1 in 500 of pointed spines (logarithms), (N,) each."
     x = as_right(cohort.tensor(), cohort)
     edge, middle = torch.cat([x[..., :8], x[..., -8:]], -1).mean((1, 2, 3)), x[..., 15:100, 30:82].mean((1, 2, 3))
     x = torch.where((edge > middle).view(-1, 1, 1, 1), 1 - x, x)      # some films are stored as negatives
@@ -399,27 +399,26 @@ def measured(network, cohort):
         gaps = p[:, 3:5]
         width = F.avg_pool1d(gaps.sum(2), 3, 1, 1).where(gaps.amax(2) > .4, torch.nan)
         narrow = torch.nanquantile(width, torch.tensor([.15, .3]), dim=2).nan_to_num(0.).amin(2).mean(0)
-        found.append(torch.stack([narrow, p[:, 5].flatten(1).quantile(.995, dim=1)]))
+        sure = [(p[:, k].flatten(1).quantile(best, dim=1) + .02).log() for k, best in ((5, .99), (7, .998))]
+        found.append(torch.stack([narrow, *sure]))
     return torch.cat(found, 1).numpy()
 
 
 def knee_transfer(real, patients=1000, seeds=3, develop=False, networks=None):
     """Knees graded by what a network draws that saw simulated ones alone, on the half of the real patients that nobody developed with.
-    As the grades are defined: narrowing says whether it is grade 3 or more; osteophytes and narrowing whether it is grade 2.
-    To add these two up, their mean and SD over the images of the other half are used, not its grades."""
+    As the grades are defined: narrowing says whether it is grade 3 or more; osteophytes and narrowing whether it is grade 2, and, with half their weight, pointed tibial spines.
+    To add these up, their mean and SD over the images of the other half are used, not its grades."""
     known, report = halves(Cohort.from_table(real/"knees"/"knees.csv", labels=["kl"]))
     cohort = known if develop else report
     truth, who, each = cohort.table.kl.to_numpy(), cohort.table.patient_id.to_numpy(), []
     if networks is None:
-        large, more, small = (knee_drawings(n, seed, seed == 300) for n, seed in ((patients, 200), (patients, 201), (9*patients//10, 300)))
-        first = [torch.cat(both) for both in zip(large, more)]
-        second = [torch.cat([b, a[:len(a)//2]]) for a, b in zip(more, small)]
-        networks = (drawing_network([(*first, 4, 4e-3, (50., 120.)), (*second, 3, 2e-3, (25., 120.))], seed) for seed in range(seeds))
+        large, small = knee_drawings(patients, 200), knee_drawings(9*patients//10, 300, small=True)
+        first, second = ([torch.cat([b, a[:len(a)//part]]) for a, b in zip(large, small)] for part in (1, 2))
+        networks = (drawing_network([(*first, 4, 4e-3, (50., 120., 50.)), (*second, 3, 2e-3, (25., 120., 25.))], seed) for seed in range(seeds))
     for network in networks:
-        usual, (narrow, spur) = measured(network, known), measured(network, cohort)
-        narrowing = (usual[0].mean() - narrow)/usual[0].std()
-        usual = np.log(usual[1] + .02)
-        each.append({2: narrowing + (np.log(spur + .02) - usual.mean())/usual.std(), 3: narrowing})
+        usual, here = measured(network, known), measured(network, cohort)
+        width, osteophytes, spines = (here - usual.mean(1, keepdims=True))/usual.std(1, keepdims=True)
+        each.append({2: osteophytes - width + spines/2, 3: -width})
     found = []
     for g in (2, 3):
         values = np.array([auc(truth >= g, scores[g]) for scores in each], float)
