@@ -311,14 +311,16 @@ class Standard(torch.nn.Module):
 
 
 def apart(small:bool=False):
-    "The usual knee, but each lesion comes by itself, and healthy rims are round or sharp, so that each has to be found by its own look. small: short osteophytes."
+    """The usual knee, but each lesion comes by itself, and healthy rims are round or sharp, so that each has to be found by its own look.
+    small: short osteophytes."""
     from rheumkit.phantom import knee
     usual = recipe("knee-radiograph")
 
     def person(rng, causes=None):
         found = usual.person(rng, causes)
         own = np.random.default_rng(found["grain"])
-        return {**found, "size": .96*found["size"], "normal_mm": tuple(max(2.6, n + own.normal(-.2, .6)) for n in found["normal_mm"]), "rim": own.uniform(1.2, 4.2)}
+        normal = tuple(max(2.6, n + own.normal(-.2, .6)) for n in found["normal_mm"])
+        return {**found, "size": .96*found["size"], "normal_mm": normal, "rim": own.uniform(1.2, 4.2)}
 
     def disease(person, side, visit, rng):
         def some(share, power=1.): return float(rng.uniform()**power) if rng.uniform() < share else 0.
@@ -364,7 +366,8 @@ def drawing_loss(drawn, maps, full):
 
 
 def drawing_network(courses, seed=0, batch=32):
-    "A small U-Net that draws bones, joint spaces, osteophytes, sclerosis and pointed spines; each course of its training is (images, maps, epochs, rate, full)."
+    """A small U-Net that draws bones, joint spaces, osteophytes, sclerosis and pointed spines.
+    Each course of its training is (images, maps, epochs, rate, full)."""
     from rheumkit.learning.network import small_unet
     torch.manual_seed(seed)
     generator, change = torch.Generator().manual_seed(seed), OtherLooks(rotate=10, scale=.14, shift=.06, contrast=0., spatial=2)
@@ -388,7 +391,8 @@ def drawing_network(courses, seed=0, batch=32):
 
 @torch.no_grad()
 def measured(network, cohort):
-    "Width of the narrower joint space in pixels, and how sure the network is of the best hundredth of osteophyte pixels and the best 1 in 500 of pointed spines (logarithms), (N,) each."
+    """(N,) each: width of the narrower joint space in pixels, and how sure the network is (logarithms) of the best hundredth of osteophyte pixels
+    and of the best 1 in 500 of pointed spines."""
     x = as_right(cohort.tensor(), cohort)
     edge, middle = torch.cat([x[..., :8], x[..., -8:]], -1).mean((1, 2, 3)), x[..., 15:100, 30:82].mean((1, 2, 3))
     x = torch.where((edge > middle).view(-1, 1, 1, 1), 1 - x, x)      # some films are stored as negatives
@@ -406,7 +410,8 @@ def measured(network, cohort):
 
 def knee_transfer(real, patients=1000, seeds=3, develop=False, networks=None):
     """Knees graded by what a network draws that saw simulated ones alone, on the half of the real patients that nobody developed with.
-    As the grades are defined: narrowing says whether it is grade 3 or more; osteophytes and narrowing whether it is grade 2, and, with half their weight, pointed tibial spines.
+    As the grades are defined: narrowing says whether it is grade 3 or more; osteophytes and narrowing whether it is grade 2, and, with half their weight,
+    pointed tibial spines.
     To add these up, their mean and SD over the images of the other half are used, not its grades."""
     known, report = halves(Cohort.from_table(real/"knees"/"knees.csv", labels=["kl"]))
     cohort = known if develop else report

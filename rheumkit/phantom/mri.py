@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['tissues', 'Tissue', 'tissue_table', 'Sequence', 'signal', 'Layer', 'paint', 'lesion_amounts', 'label_map',
-           'point_spread', 'blurred', 'bias_field', 'chemical_shift', 'rician', 'MRIScanner']
+           'point_spread', 'blurred', 'bias_field', 'chemical_shift', 'rician', 'sampled_lines', 'undersampled',
+           'MRIScanner']
 
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-002
 import math
@@ -64,15 +65,20 @@ class Sequence:
     te:float            # Echo time in ms
     ti:float = 0.       # Inversion time in ms; 0: no inversion (plain spin echo)
     suppress:float = 0. # Share of the fat signal removed by spectral fat suppression, 0 to 1
+    dixon:str = ""      # "": water and fat together; "water" or "fat": what Dixon's method makes of either alone; "opposed": water minus fat, as both point when the echo comes
+
+    def __post_init__(self):
+        if self.dixon not in ("", "water", "fat", "opposed"): raise ValueError(f"Sequence {self.name!r}: dixon is {self.dixon!r}; choose '' (in phase), 'water', 'fat' or 'opposed'")
 
 def signal(tissue:Tissue, sequence:Sequence,
            field:float=1.5,  # Field strength in tesla, 1.5 to 3 (relaxation times are interpolated)
           )->float:          # Signal relative to that of water without any relaxation
-    "Magnitude of the signal of a spin echo, with or without inversion (Bernstein et al., Handbook of MRI Pulse Sequences, 2004, ch. 14)."
+    "Signal of a spin echo, with or without inversion (Bernstein et al., Handbook of MRI Pulse Sequences, 2004, ch. 14): a magnitude, but for fat in opposed phase, which counts negative against the water beside it."
+    part = {"": 1., "water": 1. - tissue.fat, "fat": 1.*tissue.fat, "opposed": 1. - 2*tissue.fat}[sequence.dixon]
     share = (field-1.5)/1.5
     t1, t2 = (a + share*(b-a) for a, b in (tissue.t1, tissue.t2))
     recovery = 1 + math.exp(-sequence.tr/t1) - 2*math.exp(-sequence.ti/t1) if sequence.ti else 1 - math.exp(-sequence.tr/t1)
-    return tissue.pd*abs(recovery)*math.exp(-sequence.te/t2)*(1 - sequence.suppress*tissue.fat)
+    return tissue.pd*abs(recovery)*math.exp(-sequence.te/t2)*(1 - sequence.suppress*tissue.fat)*part
 
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-015
 @dataclass(frozen=True)
@@ -171,6 +177,33 @@ def rician(image:Tensor, sigma:float, rng:np.random.Generator,
     noise[0] += image
     return noise.square_().sum(0).sqrt_()
 
+# %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-k1
+_patterns = ("random", "regular")
+
+def sampled_lines(n:int,                  # Lines of k-space (rows of the image)
+                  acceleration:float,     # One line in so many is measured
+                  pattern:str="random",   # Beyond the middle: lines at "random", or "regular", at equal distances
+                  centre:float=.08,       # Share of the lines in the middle that are always measured; they hold the large shapes
+                  seed:int=0)->Tensor:    # (n,) bool, in the order of torch.fft.fftfreq
+    "Which lines of k-space are measured (Lustig 2007, doi 10.1002/mrm.21391)."
+    away = (torch.fft.fftfreq(n)*n).abs()
+    if pattern == "regular": return (torch.arange(n) % round(acceleration) == 0) | (away < centre*n/2)
+    middle = away < centre*n/2
+    wanted = max(0, round(n/acceleration) - int(middle.sum()))
+    outside = torch.nonzero(~middle)[:, 0].numpy()
+    chosen = np.random.default_rng(seed).choice(outside, min(wanted, len(outside)), replace=False)
+    return middle.scatter(0, torch.as_tensor(chosen), True)
+
+def undersampled(image:Tensor,  # (..., height, width)
+                 lines:Tensor,  # (height,) bool, as from `sampled_lines`
+                 sigma:float=0., rng:np.random.Generator=None, # Standard deviation of the noise in each channel of the receiver
+                )->Tensor:      # The same shape
+    "Magnitude of the image that the measured lines give when all others are zero."
+    if rng is not None:
+        noise = torch.randn(2, *image.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**62))))*sigma
+        image = torch.complex(image + noise[0], noise[1])
+    return torch.fft.ifft(torch.fft.fft(image, dim=-2)*lines[:, None], dim=-2).abs()
+
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-026
 @dataclass(frozen=True)
 class MRIScanner(Scanner):
@@ -184,6 +217,12 @@ class MRIScanner(Scanner):
     leak:float = 0.              # Fat suppression fails towards the ends of the coil: share of fat that comes back there
     shift:float = 0.             # Chemical shift of fat in pixels (only without fat suppression)
     gain:tuple = (1., 1.)        # Receiver gain, one a contrast
+    acceleration:float = 1.      # One line of k-space in so many is measured, 1 to 12; the rest is filled with zeros
+    pattern:str = "random"       # Which lines: "random" or "regular"
+
+    def __post_init__(self):
+        if not 1 <= self.acceleration <= 12: raise ValueError(f"Scanner {self.name!r}: acceleration is {self.acceleration}; one line in so many, from 1 (all) to 12")
+        if self.pattern not in _patterns: raise ValueError(f"Scanner {self.name!r}: pattern is {self.pattern!r}; choose {' or '.join(map(repr, _patterns))}")
 
     def acquire(self, layers, size:tuple,
                 rng:np.random.Generator=None,  # None: no noise
@@ -196,16 +235,22 @@ class MRIScanner(Scanner):
         names = {layer.tissue for layer in layers}; known = {**tissues, **(table or {})}
         tables = [{k: signal(known[k], s, self.field) for k in names} for s in self.sequences]
         extra = [{k: v*known[k].fat for k, v in tables[0].items()}] if self.shift else []
-        if self.leak: extra += [{k: signal(known[k], replace(self.sequences[1], suppress=0, ti=0), self.field)*known[k].fat for k in names}]
+        leaks = self.leak and not self.sequences[1].dixon
+        if leaks: extra += [{k: signal(known[k], replace(self.sequences[1], suppress=0, ti=0), self.field)*known[k].fat for k in names}]
         out = paint(layers, (size[0]*thin, *size[1:]), tables + extra)
         if thin > 1: out = out.reshape(len(out), size[0], thin, *size[1:]).mean(2)
         if flip: out = out.flip(-1)
-        if self.leak: out[1] += out[-1]*self.leak*_ends(size)
+        if leaks: out[1] += out[-1]*self.leak*_ends(size)
         if self.shift:
             fat = out[len(tables)]
             out[0] += chemical_shift(fat, self.shift) - fat
-        out = blurred(out[:len(tables)], rows, columns).clamp_min_(0).mul_(bias_field(size, self.bias, self.towards))
-        if rng is not None: out = torch.stack([rician(o, s, rng, rows, columns) for o, s in zip(out, self.noise)])
+        out = blurred(out[:len(tables)], rows, columns)
+        for o, s in zip(out, self.sequences): o.abs_() if s.dixon == "opposed" else o.clamp_min_(0)
+        out.mul_(bias_field(size, self.bias, self.towards))
+        if self.acceleration > 1:
+            lines = sampled_lines(size[1], self.acceleration, self.pattern)
+            out = torch.stack([undersampled(o, lines, s if rng is not None else 0., rng) for o, s in zip(out, self.noise)])
+        elif rng is not None: out = torch.stack([rician(o, s, rng, rows, columns) for o, s in zip(out, self.noise)])
         return out.mul_(torch.tensor(self.gain)[:, None, None, None])
 
 def _ends(size):

@@ -113,7 +113,7 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
     cases = [{"person": p, "side": row["side"], "visit": row["visit"], "severities": severities, "scanner": row["scanner"]} for p, row, severities in found]
     for score, scale in r.scales.items():
         table[score] = reader.read(table[score + "_true"], scale, seed=[seed, zlib.crc32(r.name.encode()), zlib.crc32(score.encode())])
-    source = r.name if r.name in _where else r      # a name travels lightly to another process
+    source = r.name if r.name in _where and recipe(r.name) is r else r      # a name travels lightly to another process; a changed recipe has to go itself
     parts = {what: _Rendered(source, persons, cases, what, size, noise, seed) for what in ("pixels", "structures", "lesions", "reach")}
     return Cohort(table, parts.pop("pixels"), truth=parts, spacing=r.spacing(size), name=r.name, simulated=True)
 

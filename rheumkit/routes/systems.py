@@ -100,7 +100,7 @@ efforts = {
 _gently = dict(epochs=60, lr=3e-3)
 more = {  # questions that are given more than others of the same recipe: more and gentler steps, patients or pixels; settled on the patients of seed 0
     "oa-knee-mri-cartilage-lesion": dict(size=(128, 128), train=240, test=140, **_gently), "oa-knee-mri-subregions": dict(train=150, test=120, **_gently),
-    "oa-knee-mri-relaxometry": dict(size=(16, 112, 112), train=60, test=50), "oa-knee-mri-bone-flattening": dict(size=(20, 80, 80)), "spa-spine-xray-msasss": dict(size=(240, 160), train=160, test=120),
+    "oa-knee-mri-relaxometry": dict(size=(16, 112, 112), train=60, test=50), "oa-knee-mri-bone-flattening": dict(size=(20, 80, 80), train=70, test=60), "oa-thigh-mri-muscle": dict(train=240, test=200), "spa-spine-xray-msasss": dict(size=(240, 160), train=160, test=120),
     "oa-hip-xray-class": dict(train=240, test=150, **_gently), "oa-hip-xray-multitask": dict(train=240, test=150, **_gently),
     **dict.fromkeys(("oa-hand-xray-osteophyte", "ra-hand-xray-erosion-detect"), dict(size=(224, 168), train=110, test=60, epochs=40, lr=3e-3)),
     **dict.fromkeys(("ra-hand-xray-svdh", "ra-hand-xray-ratingen", "ra-handfoot-xray-damage"), dict(size=(320, 240), train=100, test=70)), **dict.fromkeys(("ra-hand-xray-class", "ra-hand-xray-ankylosis"), dict(size=(320, 240), train=160, test=120)),
@@ -309,14 +309,15 @@ def outlined_in(cohort:Cohort, i:int, names:tuple)->Tensor: # uint8, ([slices,] 
     for k, n in enumerate(names): new[r.structures.index(n) + 1] = k + 1
     return new[cohort.truth["structures"][i].long()]
 
-def by_outlines(system:str, seed:int, taught:pd.DataFrame, tables:list, task:str, patients:int=30)->list: # One (N, K) for each table
-    "The answers of a linear model of what is measured inside the outlines of a network, which learns to outline on the first so many patients of `taught`."
+def by_outlines(system:str, seed:int, taught:pd.DataFrame, tables:list, task:str)->list: # One (N, K) for each table
+    "The answers of a linear model of what is measured inside the outlines of a network, which learns to outline on the patients of `taught`; where they have volumes, on the slices of the first thirty of them."
     names, parts = measured[system], ["train" if len(tables) > 1 and k == 0 else "test" for k in range(len(tables))]
     cohorts = {part: patients_of(same_images(system), seed, part) for part in ("train", "test")}
     about = recipe(cohorts["test"].name)
     def flat(part, i): return even(cohorts[part].pixels[i], about.modality)
-    first = np.flatnonzero(cohorts["train"].table.patient_id.isin(list(dict.fromkeys(taught.patient_id))[:patients]))
-    draw = outliner([flat("train", i) for i in first], [outlined_in(cohorts["train"], i, names) for i in first], seed=seed)
+    deep = len(about.size) == 3
+    first = np.flatnonzero(cohorts["train"].table.patient_id.isin(list(dict.fromkeys(taught.patient_id))[:30 if deep else None]))
+    draw = outliner([flat("train", i) for i in first], [outlined_in(cohorts["train"], i, names) for i in first], epochs=15 if deep else 25, seed=seed)
     def read(part, i):
         raw = cohorts[part].pixels[i]
         return measures(raw if about.modality == "CT" or len(raw) == len(echo_times) else flat(part, i), draw(flat(part, i)), len(names), cohorts[part].spacing, echo_times if len(raw) == len(echo_times) else ())
