@@ -104,7 +104,7 @@ more = {  # questions that are given more than others of the same recipe: more a
     "oa-hip-xray-class": dict(train=240, test=150, **_gently), "oa-hip-xray-multitask": dict(train=240, test=150, **_gently),
     **dict.fromkeys(("oa-hand-xray-osteophyte", "ra-hand-xray-erosion-detect"), dict(size=(224, 168), train=110, test=60, epochs=40, lr=3e-3)),
     **dict.fromkeys(("ra-hand-xray-svdh", "ra-hand-xray-ratingen", "ra-handfoot-xray-damage"), dict(size=(320, 240), train=100, test=70)), **dict.fromkeys(("ra-hand-xray-class", "ra-hand-xray-ankylosis"), dict(size=(320, 240), train=160, test=120)),
-    **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), dict(size=(180, 240), train=200, test=160)),
+    **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), dict(size=(180, 240), train=140, test=120)),
     **dict.fromkeys(("ra-hand-us-synovium-grade", "ra-hand-us-grade", "ra-hand-us-cartilage"), dict(train=320, test=250, **_gently)),
     **dict.fromkeys(("oa-knee-incident-challenge", "oa-knee-mri-pain",
                      "ra-hand-ct-shape", "ra-hand-mri-class", "ra-extremity-mri-prediction",
