@@ -78,8 +78,7 @@ def test_every_system_of_places_names_landmarks_and_scores_that_exist():
 
 def test_every_system_that_measures_names_what_its_recipe_outlines():
     for name, names in systems.measured.items():
-        r = recipe(systems.served[name].recipe)
-        assert set(names) <= set(r.structures) or len(names) == 1 and names[0] in r.lesions
+        assert set(names) <= set(recipe(systems.served[name].recipe).structures)
 
 
 def test_measures_are_in_millimetres_and_milliseconds():

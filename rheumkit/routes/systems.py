@@ -51,7 +51,7 @@ outlined = {  # system -> what it outlines: structures or kinds of lesions, seve
 
 auxiliary = {  # system that foretells an outcome -> the grade that its network learns; a logistic regression goes on from there
     "oa-knee-xray-tkr-prediction": "kellgren_lawrence", "oa-knee-xray-progression": "kellgren_lawrence", "oa-knee-incident-challenge": "kellgren_lawrence",
-    "oa-knee-mri-tkr-prediction": "moaks_cartilage", "oa-knee-mri-pain": "moaks_bone_marrow_lesion", 
+    "oa-knee-mri-tkr-prediction": "moaks_cartilage", "oa-knee-mri-pain": "moaks_bone_marrow_lesion", "oa-thigh-mri-muscle": "area_quadriceps_mm2", 
     "ra-extremity-mri-prediction": "ramris_tenosynovitis", "ra-wrist-mri-treatment": "ramris_synovitis"}
 
 added = ("ra-handfoot-xray-damage",)       # systems whose answer is the sum of what is scored in both pictures
@@ -59,9 +59,7 @@ yes_if_any = ("ra-hand-xray-ankylosis",)   # systems that only say whether there
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-005r
 measured = {  # system -> what is outlined; its answer follows from what is measured inside the outlines
-    **dict.fromkeys(("oa-knee-mri-relaxometry", "oa-knee-mri-t2"), _cartilage), "oa-knee-mri-bone-flattening": ("femur", "tibia", "femur medial cartilage", "tibia medial cartilage"),
-    "ra-hand-us-cartilage": ("cartilage", "metacarpal"), "ra-hand-ct-bmd": ("metacarpal 2", "metacarpal 3"), "ra-wrist-mri-tenosynovitis": ("tenosynovitis",),
-    "oa-thigh-mri-muscle": ("rectus femoris", "vastus lateralis", "vastus intermedius", "vastus medialis", "biceps femoris long head", "semimembranosus", "adductor magnus", "subcutaneous fat")}
+    **dict.fromkeys(("oa-knee-mri-relaxometry", "oa-knee-mri-t2"), _cartilage), "ra-hand-us-cartilage": ("cartilage", "metacarpal")}
 
 _wrist, _finger_joints = {"radius": "radiocarpal"}, tuple(f"{joint}{n}" for joint in ("mcp", "pip", "dip") for n in (2, 3, 4, 5))
 def _hand(**scores)->Sites: return Sites("hand-radiograph", joints_of_a_limb, scores or {start: sites_of("hand-radiograph", start, _wrist) for start in ("erosion_", "narrowing_")})
@@ -100,13 +98,13 @@ efforts = {
 _gently = dict(epochs=60, lr=3e-3)
 more = {  # questions that are given more than others of the same recipe: more and gentler steps, patients or pixels; settled on the patients of seed 0
     "oa-knee-mri-cartilage-lesion": dict(size=(128, 128), train=240, test=140, **_gently), "oa-knee-mri-subregions": dict(train=150, test=120, **_gently),
-    "oa-knee-mri-relaxometry": dict(size=(16, 112, 112), train=60, test=50), "oa-knee-mri-bone-flattening": dict(size=(20, 80, 80), train=70, test=60), "oa-thigh-mri-muscle": dict(train=240, test=200), "spa-spine-xray-msasss": dict(size=(240, 160), train=160, test=120),
+    "oa-knee-mri-relaxometry": dict(size=(16, 112, 112), train=60, test=50), "spa-spine-xray-msasss": dict(size=(240, 160), train=160, test=120),
     "oa-hip-xray-class": dict(train=240, test=150, **_gently), "oa-hip-xray-multitask": dict(train=240, test=150, **_gently),
     **dict.fromkeys(("oa-hand-xray-osteophyte", "ra-hand-xray-erosion-detect"), dict(size=(224, 168), train=110, test=60, epochs=40, lr=3e-3)),
     **dict.fromkeys(("ra-hand-xray-svdh", "ra-hand-xray-ratingen", "ra-handfoot-xray-damage"), dict(size=(320, 240), train=100, test=70)), **dict.fromkeys(("ra-hand-xray-class", "ra-hand-xray-ankylosis"), dict(size=(320, 240), train=160, test=120)),
     **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), dict(size=(180, 240), train=140, test=120)),
     **dict.fromkeys(("ra-hand-us-synovium-grade", "ra-hand-us-grade", "ra-hand-us-cartilage"), dict(train=320, test=250, **_gently)),
-    **dict.fromkeys(("oa-knee-incident-challenge", "oa-knee-mri-pain",
+    **dict.fromkeys(("oa-knee-incident-challenge", "oa-knee-mri-pain", "oa-thigh-mri-muscle", "ra-hand-ct-bmd", "ra-wrist-mri-tenosynovitis",
                      "ra-hand-ct-shape", "ra-hand-mri-class", "ra-extremity-mri-prediction",
                      "ra-wrist-mri-treatment", "spa-sij-mri-bme-class"), _gently)}
 
@@ -302,9 +300,8 @@ def summed_up(read:pd.DataFrame, system:str)->np.ndarray: # (N, features)
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-014q
 def outlined_in(cohort:Cohort, i:int, names:tuple)->Tensor: # uint8, ([slices,] rows, columns)
-    "The truth of what is measured: label k+1 for the structure or kind of lesion names[k]."
+    "The truth of what is measured: label k+1 for the structure names[k]."
     r = recipe(cohort.name)
-    if names[0] in r.lesions: return (cohort.truth["lesions"][i][r.lesions.index(names[0])] >= .1).to(torch.uint8)
     new = torch.zeros(len(r.structures) + 1, dtype=torch.uint8)
     for k, n in enumerate(names): new[r.structures.index(n) + 1] = k + 1
     return new[cohort.truth["structures"][i].long()]
@@ -320,13 +317,10 @@ def by_outlines(system:str, seed:int, taught:pd.DataFrame, tables:list, task:str
     draw = outliner([flat("train", i) for i in first], [outlined_in(cohorts["train"], i, names) for i in first], epochs=15 if deep else 25, seed=seed)
     def read(part, i):
         raw = cohorts[part].pixels[i]
-        return measures(raw if about.modality == "CT" or len(raw) == len(echo_times) else flat(part, i), draw(flat(part, i)), len(names), cohorts[part].spacing, echo_times if len(raw) == len(echo_times) else ())
+        return measures(raw if len(raw) == len(echo_times) else flat(part, i), draw(flat(part, i)), len(names), cohorts[part].spacing, echo_times if len(raw) == len(echo_times) else ())
     def of(part, table):
         place = {key: i for i, key in enumerate(zip(cohorts[part].table.patient_id, cohorts[part].table.visit, cohorts[part].table.side))}
-        now = np.stack([read(part, place[key]) for key in zip(table.patient_id, table.visit, table.side)])
-        if served[system].pair != "visits": return now
-        later = np.stack([read(part, place[p, v + 1, s]) for p, v, s in zip(table.patient_id, table.visit, table.side)])
-        return np.concatenate([now, later/np.where(now, now, 1)], 1)
+        return np.stack([read(part, place[key]) for key in zip(table.patient_id, table.visit, table.side)])
     model = linear(task).fit(of("train", taught), taught.answer)
     return [told(model, of(part, table), task) for part, table in zip(parts, tables)]
 
