@@ -73,7 +73,7 @@ def test_every_system_of_places_names_landmarks_and_scores_that_exist():
             known = set(sites.landmarks(cohort, 0))
             for start, where in sites.scores.items():
                 assert where and set(where.values()) <= known, (name, start)
-                if start != "patient_": assert all(start + site in cohort.table or f"{start}{site}_true" in cohort.table for site in where)
+                assert all(start + site in cohort.table for site in where)
 
 
 def test_every_system_that_measures_names_what_its_recipe_outlines():

@@ -61,14 +61,12 @@ yes_if_any = ("ra-hand-xray-ankylosis",)   # systems that only say whether there
 measured = {  # system -> what is outlined; its answer follows from what is measured inside the outlines
     **dict.fromkeys(("oa-knee-mri-relaxometry", "oa-knee-mri-t2"), _cartilage), "ra-hand-us-cartilage": ("cartilage", "metacarpal")}
 
-_wrist, _finger_joints = {"radius": "radiocarpal"}, tuple(f"{joint}{n}" for joint in ("mcp", "pip", "dip") for n in (2, 3, 4, 5))
+_wrist = {"radius": "radiocarpal"}
 def _hand(**scores)->Sites: return Sites("hand-radiograph", joints_of_a_limb, scores or {start: sites_of("hand-radiograph", start, _wrist) for start in ("erosion_", "narrowing_")})
 
 regions = {  # system -> what is found and scored in its picture, and in the second one if it reads two
     "ra-hand-xray-svdh": (_hand(),), "ra-hand-xray-ratingen": (_hand(ratingen_=sites_of("hand-radiograph", "ratingen_", _wrist)),),
     "ra-handfoot-xray-damage": (_hand(), Sites("foot-radiograph", joints_of_a_limb, {start: sites_of("foot-radiograph", start) for start in ("erosion_", "narrowing_")})),
-    "ra-hand-xray-class": (_hand(patient_={j: j for j in (*_finger_joints[:8], "radiocarpal", "scaphoid", "lunate", "ulna")}),),
-    "ra-hand-xray-ankylosis": (_hand(ankylosis_={j: j for j in (*_finger_joints[:8], "capitate_scaphoid_lunate", "radiocarpal")}),),
     "spa-spine-xray-msasss": tuple(Sites(f"spine-radiograph-{part}", vertebral_corners, {"msasss_": {k: v for k, v in sites_of(f"spine-radiograph-{part}", "msasss_").items() if k != part}}, side_mm=side, coarse=2)
                                    for part, side in (("lumbar", 36.), ("cervical", 24.))),
     **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), (Sites("sij-radiograph", sacroiliac_joints, {"new_york_": {"right": "right", "left": "left"}}, side_mm=72., coarse=2, mirrored=("left",), epochs=45),))}
@@ -101,7 +99,7 @@ more = {  # questions that are given more than others of the same recipe: more a
     "oa-knee-mri-relaxometry": dict(size=(16, 112, 112), train=60, test=50), "spa-spine-xray-msasss": dict(size=(240, 160), train=160, test=120),
     "oa-hip-xray-class": dict(train=240, test=150, **_gently), "oa-hip-xray-multitask": dict(train=240, test=150, **_gently),
     **dict.fromkeys(("oa-hand-xray-osteophyte", "ra-hand-xray-erosion-detect"), dict(size=(224, 168), train=110, test=60, epochs=40, lr=3e-3)),
-    **dict.fromkeys(("ra-hand-xray-svdh", "ra-hand-xray-ratingen", "ra-handfoot-xray-damage"), dict(size=(320, 240), train=100, test=70)), **dict.fromkeys(("ra-hand-xray-class", "ra-hand-xray-ankylosis"), dict(size=(320, 240), train=160, test=120)),
+    **dict.fromkeys(("ra-hand-xray-svdh", "ra-hand-xray-ratingen", "ra-handfoot-xray-damage"), dict(size=(320, 240), train=100, test=70)), **dict.fromkeys(("ra-hand-xray-class", "ra-hand-xray-ankylosis"), dict(train=280, test=160, **_gently)),
     **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), dict(size=(180, 240), train=140, test=120)),
     **dict.fromkeys(("ra-hand-us-synovium-grade", "ra-hand-us-grade", "ra-hand-us-cartilage"), dict(train=320, test=250, **_gently)),
     **dict.fromkeys(("oa-knee-incident-challenge", "oa-knee-mri-pain", "oa-thigh-mri-muscle", "ra-hand-ct-bmd", "ra-wrist-mri-tenosynovitis",
@@ -281,11 +279,9 @@ def read_regions(system:str, seed:int, taught:pd.DataFrame, others:list)->list: 
     read = [[] for _ in others]
     for sites in regions[system]:
         table, images, places, names, spacing = pictures(system, sites, seed, "train", taught)
-        ill = taught.answer.to_numpy() == max(taught.answer)
-        gold = {c: table[c] if c in table else table[c + "_true"] if c + "_true" in table else ill.astype(float) for c in sites.columns()}
         few = slice(None, 200)         # pictures are enough to learn where a joint is
         find = _found(sites.recipe, seed, tuple(table.patient_id), sites.coarse, _Known(images[few], places[few], names))
-        learnt = scorer(images, places, names, pd.DataFrame(gold), sites, spacing, find, seed)
+        learnt = scorer(images, places, names, table, sites, spacing, find, seed)
         for k, (part, cases_) in enumerate(others): read[k].append(learnt.scores(pictures(system, sites, seed, part, cases_)[1]).add_prefix(f"{sites.recipe} "))
     return [pd.concat(r, axis=1) for r in read]
 
@@ -293,7 +289,7 @@ def summed_up(read:pd.DataFrame, system:str)->np.ndarray: # (N, features)
     "Sum scores are sums, the grade of a pelvis is that of its worse joint; what decides between classes is the sum and the largest of each kind of score."
     target = served[system].target
     if target == "new_york_highest": return read.max(axis=1).to_numpy()[:, None]
-    if target in ("diagnosis", "ankylosis", "radiographic_sacroiliitis"):
+    if target == "radiographic_sacroiliitis":
         of_kind = [read.filter(regex=f"^{s.recipe} {start}") for s in regions[system] for start in s.scores]
         return np.concatenate([np.stack([k.sum(axis=1), k.max(axis=1)], 1) for k in of_kind], 1)
     return read.sum(axis=1).to_numpy()[:, None]
