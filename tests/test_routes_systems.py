@@ -179,7 +179,7 @@ def test_letters_burned_into_a_radiograph_do_not_set_its_contrast():
 
 
 def test_seeds_that_contradict_each_other_make_nothing_sure():
-    one = dict(system="x", route="A", recipe="", metric="", ceiling_by="", computed_with="x", shape="", baseline=.5, ceiling=.8, train_images=1, test_images=1, seconds=1)
+    one = dict(system="x", route="A", recipe="", metric="", ceiling_by="", computed_with="x", shape="", baseline=.5, ceiling=.8, limit=.9, train_images=1, test_images=1, seconds=1)
     row = lambda d, half: one | dict(network=.5 + d, difference=d, low=d - half, high=d + half)
     agree, differ = (systems.over_seeds(pd.DataFrame([row(d, .05) for d in ds])).iloc[0] for ds in ((.2, .2, .2), (.5, .1, 0.)))
     assert agree.difference == pytest.approx(differ.difference) == pytest.approx(.2)
