@@ -131,7 +131,7 @@ def test_a_line_is_nearer_to_the_truth_than_to_another_line():
 def test_a_faster_phantom_is_the_same_phantom_and_another_one_is_not(monkeypatch):
     kept = pd.DataFrame([{"system": COLUMN, "look": " ".join(map(str, systems.look_of(COLUMN)))}])
     assert systems.outdated(kept) == []
-    other = tuple(v + (.1 if k == 3 else .001) for k, v in enumerate(systems.look_of(COLUMN)))
+    other = tuple(v + (.3 if k == 3 else .001) for k, v in enumerate(systems.look_of(COLUMN)))
     monkeypatch.setattr(systems, "look_of", lambda name: other)
     assert systems.outdated(kept) == [COLUMN]
 
