@@ -106,6 +106,8 @@ def test_the_kept_table_says_what_the_lesson_says():
     assert table.notna().all().all() and table.seed.nunique() >= 5 and set(table.dose) == set(batch_effect.DOSES)
     none, all_ = table[table.dose == 0].set_index("seed"), table[table.dose == 1].set_index("seed")
     assert np.allclose(none.internal_auc, none.external_auc) and np.allclose(none.internal_auc, none.even_auc), "without a dose the three tests are one"
-    assert (all_.internal_auc - none.internal_auc > .1).all() and all_.internal_auc.mean() > .8 and (all_.external_auc < .4).all()
+    rise = all_.internal_auc - none.internal_auc
+    assert (rise > 0).all() and rise.mean() - 3*rise.sem() > .1, "in every repetition the paper gets better with the dose, on average by more than a tenth"
+    assert all_.internal_auc.mean() > .8 and (all_.external_auc < .4).all()
     assert (all_.blind_auc - all_.external_auc).mean() > .2 and none.even_auc.mean() > .58
     assert (table.groupby("dose").internal_auc.mean().diff().dropna() > -.05).all() and (table.groupby("dose").external_auc.mean().diff().dropna() < .05).all()

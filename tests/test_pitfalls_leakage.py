@@ -104,11 +104,11 @@ def test_the_kept_table_says_what_the_lesson_says():
     assert {"dose", "seed", "apparent_auc", "honest_auc", "apparent_accuracy", "honest_accuracy", "coin_apparent_auc", "coin_honest_auc", "training_images", "test_patients"} <= set(table)
     assert table.notna().all().all() and table.seed.nunique() >= 5 and set(table.dose) == set(leakage.DOSES)
     assert table.filter(like="auc").stack().between(0, 1).all() and len(table) == table.groupby(["dose", "seed"]).ngroups
-    def interval(values): return t.interval(.95, len(values) - 1, values.mean(), values.sem())
+    def interval(values, share=.95): return t.interval(share, len(values) - 1, values.mean(), values.sem())
     none, all_ = table[table.dose == 0], table[table.dose == 1]
-    low, high = interval(none.coin_apparent_auc)
+    low, high = interval(none.coin_apparent_auc, .999)
     assert low <= .5 <= high, "without a leak a coin is a coin"
-    low, high = interval(all_.coin_honest_auc)
+    low, high = interval(all_.coin_honest_auc, .999)
     assert low <= .5 <= high, "nobody can predict the coin of a newcomer"
     assert interval(all_.coin_apparent_auc)[0] > .6, "with a leak the coin is remembered"
     rise = all_.set_index("seed").coin_apparent_auc - none.set_index("seed").coin_apparent_auc

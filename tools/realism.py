@@ -311,7 +311,7 @@ class Standard(torch.nn.Module):
 
 
 def apart(small:bool=False):
-    """The usual knee, but each lesion comes by itself, tibial osteophytes are lips, and healthy rims are round or sharp:
+    """The usual knee, but each lesion comes by itself, and healthy rims are round or sharp:
     each has to be found by its own look.
     small: short osteophytes."""
     from rheumkit.phantom import knee
@@ -321,7 +321,7 @@ def apart(small:bool=False):
         found = usual.person(rng, causes)
         own = np.random.default_rng(found["grain"])
         normal = tuple(max(2.6, n + own.normal(-.2, .6)) for n in found["normal_mm"])
-        return {**found, "size": .96*found["size"], "normal_mm": normal, "rim": own.uniform(1.2, 4.2), "lip": 1.}
+        return {**found, "size": .96*found["size"], "normal_mm": normal, "rim": own.uniform(1.2, 4.2)}
 
     def disease(person, side, visit, rng):
         def some(share, power=1.): return float(rng.uniform()**power) if rng.uniform() < share else 0.

@@ -316,7 +316,7 @@ osteoarthritis = Graph("osteoarthritis of the knee", (
     Variable("burden", "number", -.12, {"sex": {"F": .24}, "age": .05, "body_mass_index": .3}, noise=.9, middle=0., hidden=True),
     Variable("pain_0_10", "number", 2.5, {"burden": 1.6}, noise=1.7, low=0, high=10, digits=0),
     Variable("treatment", "category", {"none": .65, "joint distraction": .35}, {"age": 0., "pain_0_10": 0.}, only={"burden": .5}, otherwise="none"),
-    Variable("replacement_years", "time", 41., {"burden": .95, "pain_0_10": .22, "treatment": {"joint distraction": -.7}}, unit="years", hidden=True),
+    Variable("replacement_years", "time", 30., {"burden": 1.6, "pain_0_10": .22, "treatment": {"joint distraction": -.7}}, noise=.6, unit="years", hidden=True),
     Variable("knee_replacement_9_years", "rule", lambda got: got["replacement_years"] < 9, {"replacement_years": "within 9 years"}),
     Variable("knee_replacement_or_censoring_years", "rule", lambda got: min(got["replacement_years"], 9.), {"replacement_years": "at most 9 years"}, digits=1)),
     seen={"lesions in the image": ("burden",)})

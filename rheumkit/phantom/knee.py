@@ -34,7 +34,7 @@ _sheets = tuple((bone, *ends, much, bend) for bone, *ends, much, bend in (   # f
 def average_knee()->dict:
     "The anatomy of a person in the middle of everything: for looking at."
     return {"sex": "F", "age": 60, "size": 1., "condyle": 0., "notch": 7.8, "roof": 19.5, "trochlea": 12.4, "spines": (8.2, 6.8), "slope": 0., "flare": 0., "shaft": 0., "patella": (1., -39., 21., 19.5), "fibula": (37., 17.),
-            "dish": 2.4, "cortex": 1., "rim": 3.5, "lip": 0., "density": 1., "body": 1., "fat": 9., "texture": .075, "condyles": .35, "grain": 7, "alignment": 0., "normal_mm": (4.6, 5.7), "scar": .3, "sheets": _sheets}
+            "dish": 2.4, "cortex": 1., "rim": 3.5, "lip": 1., "density": 1., "body": 1., "fat": 9., "texture": .075, "condyles": .35, "grain": 7, "alignment": 0., "normal_mm": (4.6, 5.7), "scar": .3, "sheets": _sheets}
 
 def _stray(rng):
     "A line that has no name: an edge of something in front or behind, a bundle of struts, a vessel's channel."
@@ -48,7 +48,7 @@ def knee_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes
     got = osteoarthritis.draw(rng, causes); n, female, bmi = rng.normal, got["sex"] == "F", got["body_mass_index"]
     return {**osteoarthritis.record(got), "burden": got["burden"], "size": (.965 if female else 1.08)*float(np.exp(n(0, .05))),
             "condyle": n(0, 1.1), "notch": n(7.8, 1.), "roof": n(19.5, 2.5), "trochlea": n(12.4, 1.5), "spines": (n(8.2, 1.1), n(6.8, 1.1)), "slope": n(0, 1.), "flare": n(0, 1.2), "shaft": n(0, 1.6),
-            "patella": (n(1, 4), n(-39, 7), n(21, 1.8), n(19.5, 1.8)), "fibula": (n(37, 2.5), n(17, 3.5)), "dish": n(2.4, .6), "cortex": float(np.exp(n(0, .15))), "rim": 3.5, "lip": 0., "density": float(np.exp(n(0, .18))),
+            "patella": (n(1, 4), n(-39, 7), n(21, 1.8), n(19.5, 1.8)), "fibula": (n(37, 2.5), n(17, 3.5)), "dish": n(2.4, .6), "cortex": float(np.exp(n(0, .15))), "rim": 3.5, "lip": 1., "density": float(np.exp(n(0, .18))),
             "body": float(np.exp(n(.01*(bmi-28.5), .04))), "fat": float(np.clip(3+.5*(bmi-18)+n(0, 1.5), 3, 18)), "condyles": n(.4, .25), "texture": float(.07*np.exp(n(0, .3))), "grain": int(rng.integers(2**20)), "alignment": n(-.3, 2.),
             "normal_mm": (max(3.4, n(4.4 if female else 4.9, .5)), max(3.8, n(5.4 if female else 6., .7))), "scar": float(np.clip(n(.15, .45), 0, 1.3)),
             "sheets": (*((b, w+n(0, 1.5), h+n(0, 1.5), x+n(0, 1.5), y+n(0, 1.5), float(np.clip(n(m, 1.2), 0, 5)), c+n(0, 1.5)) for b, w, h, x, y, m, c in _sheets), *(_stray(rng) for _ in range(rng.integers(6, 15)))),
@@ -234,7 +234,7 @@ class Knee:
     def tibia(self)->Solid: return Solid(lambda x, y, z: self.cut("tibia", self.column("tibia", x, y, z), x, y, z), (-52*self.size, -18*self.size, -30*self.size), (52*self.size, 60*self.size, 30*self.size))
 
     def spur(self, site:str):
-        "An osteophyte: a beak at the margin, outwards and (tibia) upwards, or with `lip` a flat continuation of the plateau; its axis and radii in mm, or None."
+        "An osteophyte: a beak at the margin, outwards; of the tibia a flat continuation of the plateau (`lip` 1) or a thorn below it (0). Its axis and radii in mm, or None."
         bone, side = site.split("_"); s = self.size; length = self.severities["osteophyte"][site]*osteophyte_mm*s
         if length <= 0: return None
         out, edge, half = -1 if side == "medial" else 1, ((35.4 if bone == "tibia" else 35.)+self.person["condyle"])*s, self.severities["normal_mm"][side == "lateral"]/2

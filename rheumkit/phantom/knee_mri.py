@@ -163,7 +163,7 @@ def scores(severities:dict)->dict:
     "Grades 0–3, mean thickness and volume of every plate, width and length in mm, phenotype, pain and what becomes of the knee."
     s = severities; scale = s["scale"]; name = {p: p.replace(" ", "_") for p in plates}
     thick = {p: s["thickness_mm"][p]*(1-s["cartilage_loss"][p]) for p in plates}
-    out = {"moaks_cartilage": _grade(max(s["cartilage_loss"].values()), "cartilage"), "moaks_bone_marrow_lesion": _grade(max(s["bone_marrow_lesion"].values()), "marrow"),
+    out = {"moaks_cartilage": _grade(max(s["cartilage_loss"].values()), "cartilage"), "moaks_cartilage_medial": _grade(max(s["cartilage_loss"][p] for p in ("femur medial", "tibia medial")), "cartilage"), "moaks_bone_marrow_lesion": _grade(max(s["bone_marrow_lesion"].values()), "marrow"),
            **{f"moaks_meniscus_{c}": _grade(max(s["meniscal_tear"][f"{c} {h}"] for h in ("anterior", "posterior")), "meniscus") for c in compartments},
            "moaks_osteophyte": _grade(max(s["osteophyte"].values()), "osteophyte"), "moaks_effusion": _grade(s["effusion"], "effusion"),
            "moaks_patellofemoral_cartilage": _grade(max(s["cartilage_loss"]["patella"], s["cartilage_loss"]["trochlea"]), "cartilage")}
@@ -484,7 +484,7 @@ scanners = {s.name: s for s in (
     _scanner("Cetus 1.5T", "East", 1.5, 18., 1600., 30., (.032, .021), suppress=.84, acquired=(.7, .72), bias=.15, towards=(0., 0., .5), shift=2., gain=(1.1, 1.6)))}
 
 _kept = dict(people="knee-radiograph", modality="MR", body_part="KNEE", view="SAGITTAL", structures=structures, person=person, causes=osteoarthritis, disease=disease)
-_scales = {"moaks_cartilage": (0, 3, .4), "moaks_bone_marrow_lesion": (0, 3, .4), "moaks_meniscus_medial": (0, 3, .4), "moaks_meniscus_lateral": (0, 3, .4), "moaks_osteophyte": (0, 3, .4), "moaks_effusion": (0, 3, .4),
+_scales = {"moaks_cartilage": (0, 3, .4), "moaks_cartilage_medial": (0, 3, .4), "moaks_bone_marrow_lesion": (0, 3, .4), "moaks_meniscus_medial": (0, 3, .4), "moaks_meniscus_lateral": (0, 3, .4), "moaks_osteophyte": (0, 3, .4), "moaks_effusion": (0, 3, .4),
            "moaks_patellofemoral_cartilage": (0, 3, .45)}
 knee_mri = sagittal(layered_recipe(build, knee_image, field, reach=(5, 4), name="knee-mri", title="Knee MRI in osteoarthritis, sagittal", size=(20, 128, 128), scanners=scanners, lesions=lesions, scales=_scales, scores=scores, **_kept), build, (20, 128, 128))
 

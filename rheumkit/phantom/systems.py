@@ -56,7 +56,7 @@ served = {
     "oa-knee-mri-t2": Served("knee-mri-t2", "cartilage_t2_ms"),
     "oa-knee-mri-bone-flattening": Served("knee-mri", "subchondral_bone_length_medial_mm"),
     "oa-knee-mri-meniscus-pfj": Served("knee-mri", "moaks_meniscus_medial"),
-    "oa-knee-mri-cartilage-lesion": Served("knee-mri", "moaks_cartilage", **_slice),
+    "oa-knee-mri-cartilage-lesion": Served("knee-mri", "moaks_cartilage_medial", **_slice),
     "oa-knee-mri-lesion-grading": Served("knee-mri", "moaks_bone_marrow_lesion"),
     "oa-knee-mri-phenotypes": Served("knee-mri", "phenotype"),
     "oa-knee-mri-pain": Served("knee-mri", "knee_pain", pair="sides", size=(128, 128)),

@@ -293,7 +293,7 @@ def check(study:Study,             # What an honest researcher can hand over
     return Finding("batch effect", "clear", f"{study.target} does not go along with {site}" + (", although the image tells it." if readable else "."), "Other shortcuts (date, position, markers, sex, age) are not excluded by this.", evidence)
 
 # %% ../../nbs/6_pitfalls/02_batch_effect.ipynb #02-batch-effect-064
-DOSES, SEEDS = [0, .25, .5, .75, 1], list(range(6))
+DOSES, SEEDS = [0, .25, .5, .75, 1], list(range(12))
 
 def make_results(store:Path|None=None,     # Folder that keeps finished cells, so that a stopped run goes on
                  jobs:int=2,               # Processes

@@ -51,7 +51,7 @@ outlined = {  # system -> what it outlines: structures or kinds of lesions, seve
 
 auxiliary = {  # system that foretells an outcome -> the grade that its network learns; a logistic regression goes on from there
     "oa-knee-xray-tkr-prediction": "kellgren_lawrence", "oa-knee-xray-progression": "kellgren_lawrence", "oa-knee-incident-challenge": "kellgren_lawrence",
-    "oa-knee-mri-tkr-prediction": "moaks_cartilage", "oa-knee-mri-pain": "moaks_bone_marrow_lesion", "oa-thigh-mri-muscle": "area_quadriceps_mm2", 
+    "oa-knee-mri-tkr-prediction": "moaks_cartilage_medial", "oa-knee-mri-pain": "pain_0_10", "oa-thigh-mri-muscle": "area_quadriceps_mm2", 
     "ra-extremity-mri-prediction": "ramris_tenosynovitis", "ra-wrist-mri-treatment": "ramris_synovitis"}
 
 added = ("ra-handfoot-xray-damage",)       # systems whose answer is the sum of what is scored in both pictures
@@ -59,7 +59,7 @@ yes_if_any = ("ra-hand-xray-ankylosis",)   # systems that only say whether there
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-005r
 measured = {  # system -> what is outlined; its answer follows from what is measured inside the outlines
-    **dict.fromkeys(("oa-knee-mri-relaxometry", "oa-knee-mri-t2"), _cartilage), "ra-hand-us-cartilage": ("cartilage", "metacarpal")}
+    **dict.fromkeys(("oa-knee-mri-relaxometry", "oa-knee-mri-t2"), _cartilage), "oa-knee-mri-bone-flattening": ("femur", "tibia", _cartilage[0], _cartilage[3]), "ra-hand-us-cartilage": ("cartilage", "metacarpal")}
 
 _wrist = {"radius": "radiocarpal"}
 def _hand(**scores)->Sites: return Sites("hand-radiograph", joints_of_a_limb, scores or {start: sites_of("hand-radiograph", start, _wrist) for start in ("erosion_", "narrowing_")})
@@ -96,13 +96,16 @@ efforts = {
 _gently = dict(epochs=60, lr=3e-3)
 more = {  # questions that are given more than others of the same recipe: more and gentler steps, patients or pixels; settled on the patients of seed 0
     "oa-knee-mri-cartilage-lesion": dict(size=(128, 128), train=240, test=140, **_gently), "oa-knee-mri-subregions": dict(train=150, test=120, **_gently),
+    "oa-knee-mri-phenotypes": dict(train=260, test=160), "oa-knee-mri-bone-flattening": dict(size=(20, 96, 96), train=100, test=70),
+    "oa-knee-xray-tkr-prediction": dict(train=600, test=500), "oa-knee-xray-progression": dict(train=600, test=500),
     "oa-knee-mri-relaxometry": dict(size=(16, 112, 112), train=60, test=50), "spa-spine-xray-msasss": dict(size=(240, 160), train=160, test=120),
     "oa-hip-xray-class": dict(train=240, test=150, **_gently), "oa-hip-xray-multitask": dict(train=240, test=150, **_gently),
     **dict.fromkeys(("oa-hand-xray-osteophyte", "ra-hand-xray-erosion-detect"), dict(size=(224, 168), train=110, test=60, epochs=40, lr=3e-3)),
     **dict.fromkeys(("ra-hand-xray-svdh", "ra-hand-xray-ratingen", "ra-handfoot-xray-damage"), dict(size=(320, 240), train=100, test=70)), **dict.fromkeys(("ra-hand-xray-class", "ra-hand-xray-ankylosis"), dict(train=280, test=160, **_gently)),
     **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), dict(size=(180, 240), train=140, test=120)),
     **dict.fromkeys(("ra-hand-us-synovium-grade", "ra-hand-us-grade", "ra-hand-us-cartilage"), dict(train=320, test=250, **_gently)),
-    **dict.fromkeys(("oa-knee-incident-challenge", "oa-knee-mri-pain", "oa-thigh-mri-muscle", "ra-hand-ct-bmd", "ra-wrist-mri-tenosynovitis",
+    "oa-knee-mri-pain": dict(train=400, test=200, epochs=40, lr=3e-3),
+    **dict.fromkeys(("oa-knee-incident-challenge", "oa-thigh-mri-muscle", "ra-hand-ct-bmd", "ra-wrist-mri-tenosynovitis",
                      "ra-hand-ct-shape", "ra-hand-mri-class", "ra-extremity-mri-prediction",
                      "ra-wrist-mri-treatment", "spa-sij-mri-bme-class"), _gently)}
 
@@ -344,12 +347,14 @@ def answered(system:str,     # As `lead` names it
     if system in measured: return common | {"network": by_outlines(system, seed, parts.train.table, [c.table for c in others], task)}
     if system in regions: return common | {"network": by_regions(system, seed, parts.train.table, [c.table for c in others], task)}
     learnt, learnt_task = with_answer(parts.train, system, auxiliary.get(system))
-    learn = learner(Splits(learnt, None, None), "answer", task=learnt_task, seed=seed, batch=16, augment=Augment(contrast=.5))
+    twins = 2 if served[system].pair == "sides" and system in auxiliary else 1      # both knees go through the same network, one after the other, and what it says of both counts
+    halves = lambda cohort: [Cohort(cohort.table, images, name=cohort.name, simulated=True) for images in cohort.tensor().chunk(twins, 1)]
+    learn = learner(Splits(halves(learnt)[0], None, None), "answer", task=learnt_task, seed=seed, batch=16, augment=Augment(contrast=.5))
     train(learn, e.epochs, e.lr, system)
-    def network(cohort):
+    def read(cohort):
         table = predictions(learn, cohort, shifts=5)
         return table[[c for c in table if c == "prediction" and learnt_task != "classify" or c[0] == "p" and c[1:].isdigit() and (learnt_task == "classify" or system in auxiliary)]].to_numpy(float)
-    return common | {"network": [network(c) for c in others]}
+    return common | {"network": [np.concatenate([read(half) for half in halves(c)], 1) for c in others]}
 
 def as_grades(known:np.ndarray,   # (M,) numbers of patients whose grades are known
               grades:np.ndarray,   # (M,) these grades, whole
