@@ -104,7 +104,7 @@ more = {  # questions that are given more than others of the same recipe: more a
     **dict.fromkeys(("ra-hand-xray-svdh", "ra-hand-xray-ratingen", "ra-handfoot-xray-damage"), dict(size=(320, 240), train=100, test=70)), **dict.fromkeys(("ra-hand-xray-class", "ra-hand-xray-ankylosis"), dict(train=280, test=160, **_gently)),
     **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), dict(size=(180, 240), train=140, test=120)),
     **dict.fromkeys(("ra-hand-us-synovium-grade", "ra-hand-us-grade", "ra-hand-us-cartilage"), dict(train=320, test=250, **_gently)),
-    "oa-knee-mri-pain": dict(train=400, test=200, epochs=40, lr=3e-3),
+    "oa-knee-mri-pain": dict(train=400, test=200, epochs=40, lr=3e-3), "oa-knee-mri-tkr-prediction": dict(train=400, test=300),
     **dict.fromkeys(("oa-knee-incident-challenge", "oa-thigh-mri-muscle", "ra-hand-ct-bmd", "ra-wrist-mri-tenosynovitis",
                      "ra-hand-ct-shape", "ra-hand-mri-class", "ra-extremity-mri-prediction",
                      "ra-wrist-mri-treatment", "spa-sij-mri-bme-class"), _gently)}
