@@ -70,7 +70,7 @@ regions = {  # system -> what is found and scored in its picture, and in the sec
     "ra-handfoot-xray-damage": (_hand(), Sites("foot-radiograph", joints_of_a_limb, {start: sites_of("foot-radiograph", start) for start in ("erosion_", "narrowing_")})),
     "spa-spine-xray-msasss": tuple(Sites(f"spine-radiograph-{part}", vertebral_corners, {"msasss_": {k: v for k, v in sites_of(f"spine-radiograph-{part}", "msasss_").items() if k != part}}, side_mm=side, coarse=2)
                                    for part, side in (("lumbar", 36.), ("cervical", 24.))),
-    **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), (Sites("sij-radiograph", sacroiliac_joints, {"new_york_": {"right": "right", "left": "left"}}, side_mm=72., coarse=2, mirrored=("left",), epochs=45, marked=80),)),
+    **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), (Sites("sij-radiograph", sacroiliac_joints, {"new_york_": {"right": "right", "left": "left"}}, side_mm=44., mirrored=("left",), epochs=60, marked=80),)),
     "ra-hand-xray-class": (_hand(),),
     "ra-hand-xray-ankylosis": (_hand(ankylosis_=_may_fuse, narrowing_=_may_fuse),)}
 
