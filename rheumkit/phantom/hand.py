@@ -920,7 +920,7 @@ hand_radiograph = Recipe(name="hand-radiograph", title="Hand and wrist radiograp
                          scanners=hand_scanners,
                          structures=structure_names, lesions=lesion_names,
                          scales={"svdh_erosion": (0, 80, 4.), "svdh_narrowing": (0, 60, 3.), "svdh_total": (0, 140, 6.), **{f"erosion_{s}": (0, 5, .45) for s in erosion_sites},
-                                 **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}, "ratingen": (0, 70, 3.), "osteophyte": (0, 30, 1.6), "ankylosis": (0, 10, .2), **{f"ankylosis_{s}": (0, 1, .15) for s in ankylosis_sites}, "subluxation": (0, 9, .4),
+                                 **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}, "ratingen": (0, 70, 3.), "osteophyte": (0, 30, 1.6), "ankylosis": (0, 10, .23), **{f"ankylosis_{s}": (0, 1, .18) for s in ankylosis_sites}, "subluxation": (0, 9, .4),
                                  **{f"ratingen_{s}": (0, 5, .4) for s in ratingen_sites}, **{f"osteophyte_{s}": (0, 3, .4) for s in osteoarthritis_sites},
                                  **{f"kellgren_lawrence_{s}": (0, 4, .45) for s in osteoarthritis_sites}},
                          person=hand_person, causes=hand_causes, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0],
