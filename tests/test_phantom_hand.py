@@ -97,6 +97,8 @@ def test_further_scores_rise_and_reach_both_ends():
         for grades in ([joint_grade(s, fixed, fixed) for s in grid], [joint_grade(fixed, s, fixed) for s in grid], [joint_grade(fixed, fixed, s) for s in grid]):
             assert (np.diff(grades) >= 0).all()
     assert hand_scores({"erosion": dict.fromkeys(erosion_sites, 1.)})["ratingen"] == 70
+    worn = {"narrowing": {"mcp2": 1.}}
+    assert hand_scores(worn)["ankylosis"] == 1 and hand_scores({**worn, "subluxation": {"mcp2": .5}})["ankylosis"] == 0, "what has slipped is not fused"
     assert narrowing_score(0., subluxation=.5) == 3 and narrowing_score(0., subluxation=1.) == narrowing_score(0., ankylosis=1.) == 4
 
 

@@ -60,7 +60,9 @@ def test_a_scorer_finds_and_reads_what_it_was_taught():
     sites = regions.Sites("", None, {"score_": {"a": "one", "b": "two", "c": "three"}}, side_mm=14., coarse=2, epochs=20)
     table = pd.DataFrame(grades, columns=sites.columns())
     table.iloc[0, 0] = np.nan     # not everything was read
-    taught = regions.scorer(images[:48], torch.tensor(np.array(points[:48]), dtype=torch.float32), ["one", "two", "three"], table[:48], sites, (1., 1.), seed=1)
+    known = regions.Pictures(images, table, (1., 1.)).some(range(48))
+    find = regions.finder(known.images, torch.tensor(np.array(points[:48]), dtype=torch.float32), ["one", "two", "three"], seed=1)
+    taught = regions.scorer(known, sites, find, seed=1)
     read = taught.scores(images[48:]).to_numpy()
     assert np.corrcoef(read.ravel(), grades[48:].ravel())[0, 1] > .9
 
@@ -74,6 +76,27 @@ def test_every_system_of_places_names_landmarks_and_scores_that_exist():
             for start, where in sites.scores.items():
                 assert where and set(where.values()) <= known, (name, start)
                 assert all(start + site in cohort.table for site in where)
+
+
+def test_every_system_of_places_says_what_becomes_of_what_was_read():
+    assert set(systems.from_places) == set(systems.regions)
+
+
+def test_the_score_of_hand_and_foot_adds_the_places_of_both_pictures(monkeypatch):
+    "Every place of a hand is read as the number of the patient, every place of a foot as ten times that."
+    system, patients = "ra-handfoot-xray-damage", pd.DataFrame({"patient_id": ["a", "b", "c"]})
+    hand, foot = systems.regions[system]
+    def pictures(system, sites, seed, part, table):
+        return regions.Pictures(torch.arange(1., 4.)*(10 if sites is foot else 1), table, (1., 1.))
+    class Reads:
+        def __init__(self, sites): self.sites = sites
+        def scores(self, images): return pd.DataFrame({c: images.numpy() for c in self.sites.columns()})
+    monkeypatch.setattr(systems, "pictures", pictures)
+    monkeypatch.setattr(systems, "_found", lambda *about: None)
+    monkeypatch.setattr(systems, "scorer", lambda known, sites, find, seed: Reads(sites))
+    answers, = systems.by_regions(system, 0, patients, [patients], "regress")
+    once = len(hand.columns()) + 10*len(foot.columns())
+    assert len(hand.columns()) == 31 and len(foot.columns()) == 12 and answers[:, 0].tolist() == [once, 2*once, 3*once]
 
 
 def test_every_system_that_measures_names_what_its_recipe_outlines():

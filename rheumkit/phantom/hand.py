@@ -806,9 +806,9 @@ def subluxation_score(severity:float)->int:
     "0 in place, 1 subluxation, 2 complete luxation."
     return _steps(severity, .12, .85)
 
-def ankylosis_score(severity:float)->int:
-    "1 when bone crosses at least half of the joint."
-    return _steps(severity, .5)
+def ankylosis_score(severity:float, narrowing:float=0., subluxation:float=0.)->int:
+    "1 when bone crosses at least half of the joint, or nothing is left of the space and its plates and the bones still face each other; what has slipped is not fused."
+    return max(_steps(severity, .5), int(narrowing >= .95 and not subluxation_score(subluxation)))
 
 def destroyed_share(severity:float)->float:  # Severity of the erosions of a site
     "Share of the joint surface that is gone: both bones of the joint together."
@@ -838,7 +838,7 @@ def hand_scores(severities:dict)->dict:
     r = {f"ratingen_{s}": ratingen_score(of("erosion", s)) for s in ratingen_sites}
     o = {f"osteophyte_{s}": osteophyte_score(of("osteophyte", s)) for s in osteoarthritis_sites}
     k = {f"kellgren_lawrence_{s}": joint_grade(of("osteophyte", s), of("narrowing", s), of("sclerosis", s)) for s in osteoarthritis_sites}
-    a = {f"ankylosis_{s}_true": max(ankylosis_score(of("ankylosis", s)), int(of("narrowing", s) >= .95)) for s in ankylosis_sites}
+    a = {f"ankylosis_{s}": ankylosis_score(of("ankylosis", s), of("narrowing", s), of("subluxation", s)) for s in ankylosis_sites}
     d = {f"subluxation_{s}_true": subluxation_score(of("subluxation", s)) for s in subluxation_sites}
     space = {f"joint_space_{s}_mm": joint_space_mm[s]*severities.get("joint_space", 1.)*(1-of("narrowing", s)) for s in (*narrowing_sites, *(j for j in osteoarthritis_sites if j not in narrowing_sites))}
     return {**out, "ratingen": sum(r.values()), "osteophyte": sum(o.values()), "ankylosis": sum(a.values()), "subluxation": sum(v > 0 for v in d.values()), "osteoarthritis_joints": sum(v >= 2 for v in k.values()),
@@ -920,7 +920,7 @@ hand_radiograph = Recipe(name="hand-radiograph", title="Hand and wrist radiograp
                          scanners=hand_scanners,
                          structures=structure_names, lesions=lesion_names,
                          scales={"svdh_erosion": (0, 80, 4.), "svdh_narrowing": (0, 60, 3.), "svdh_total": (0, 140, 6.), **{f"erosion_{s}": (0, 5, .45) for s in erosion_sites},
-                                 **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}, "ratingen": (0, 70, 3.), "osteophyte": (0, 30, 1.6), "ankylosis": (0, 10, .45), "subluxation": (0, 9, .4),
+                                 **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}, "ratingen": (0, 70, 3.), "osteophyte": (0, 30, 1.6), "ankylosis": (0, 10, .23), **{f"ankylosis_{s}": (0, 1, .18) for s in ankylosis_sites}, "subluxation": (0, 9, .4),
                                  **{f"ratingen_{s}": (0, 5, .4) for s in ratingen_sites}, **{f"osteophyte_{s}": (0, 3, .4) for s in osteoarthritis_sites},
                                  **{f"kellgren_lawrence_{s}": (0, 4, .45) for s in osteoarthritis_sites}},
                          person=hand_person, causes=hand_causes, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0],

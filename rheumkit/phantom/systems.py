@@ -72,7 +72,7 @@ served = {
     "ra-handfoot-xray-damage": Served("hand-radiograph", "svdh_total", also="foot-radiograph"),
     "ra-hand-xray-ratingen": Served("hand-radiograph", "ratingen"),
     "ra-hand-xray-class": Served("hand-radiograph", "diagnosis", only="diagnosis in ('healthy', 'rheumatoid arthritis')"),
-    "ra-hand-xray-ankylosis": Served("hand-radiograph", "ankylosis"),
+    "ra-hand-xray-ankylosis": Served("hand-radiograph", "ankylosis", only="diagnosis == 'rheumatoid arthritis' and disease_years >= 10"),
     "ra-hand-us-frame": Served("finger-ultrasound-sweep", "best_frame"),
     "ra-hand-us-synovium-grade": Served("finger-ultrasound", "synovitis_grey_scale"),
     "ra-hand-us-grade": Served("finger-ultrasound", "synovitis_eular_omeract"),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['joints_of_a_limb', 'middle_of', 'vertebral_corners', 'sacroiliac_joints', 'discs', 'peaks', 'Finder', 'finder',
-           'cut_out', 'Sites', 'sites_of', 'pieces', 'Scorer', 'scorer']
+           'cut_out', 'Pictures', 'Sites', 'sites_of', 'pieces', 'Scorer', 'scorer']
 
 # %% ../../nbs/5_routes/05_regions.ipynb #05-regions-002
 from dataclasses import dataclass
@@ -109,6 +109,16 @@ def cut_out(image:Tensor,    # (channels, rows, columns)
     return F.grid_sample(image[None].expand(len(points), -1, -1, -1), grid.float(), padding_mode="border", align_corners=False)
 
 @dataclass(frozen=True)
+class Pictures:
+    "Pictures of one kind, limbs all as right ones, and what was read in them."
+    images:Tensor           # (N, channels, rows, columns)
+    table:pd.DataFrame      # N rows, with the scores as read
+    spacing:tuple           # mm between rows and columns
+    def some(self, rows)->"Pictures":
+        "Those with these numbers, in this order."
+        return Pictures(self.images[rows], self.table.iloc[rows].reset_index(drop=True), self.spacing)
+
+@dataclass(frozen=True)
 class Sites:
     "What is scored at which places of one kind of picture."
     recipe:str              # Its pictures
@@ -118,6 +128,7 @@ class Sites:
     coarse:int = 4          # The places are looked for in a picture so many times smaller
     mirrored:tuple = ()     # Landmarks whose pieces are mirrored, so that both sides look alike
     epochs:int = 12
+    marked:int = 200        # So many pictures, at the most, teach where the landmarks are
     def columns(self)->list: return [f"{start}{site}" for start, sites in self.scores.items() for site in sites]
 
 def sites_of(name:str, start:str, other:dict|None=None)->dict: # {site: landmark}
@@ -156,21 +167,13 @@ class Scorer:
             found |= {f"{start}{site}": read[:, k] for k, site in enumerate(self.sites.scores[start])}
         return pd.DataFrame(found)
 
-def scorer(images:Tensor,        # (N, channels, rows, columns), all limbs as right ones
-           points:Tensor,        # (N, K, 2) true places in pixels
-           names:list,           # Of the K landmarks
-           table:pd.DataFrame,   # With the scores as read, N rows
-           sites:Sites,
-           spacing:tuple,        # mm between rows and columns
-           find:Finder|None=None,# One that has been taught already
-           seed:int=0)->Scorer:
-    "Teach one network the places, and one for each kind of score what to read there."
-    find, learners = find or finder(images, points, names, seed=seed), {}
-    found = find(images)
+def scorer(known:Pictures, sites:Sites, find:Finder, seed:int=0)->Scorer:
+    "Teach one network for each kind of score what to read at the places that were found."
+    found, learners = find(known.images), {}
     for start, where in sites.scores.items():
-        cut = pieces(images, found, names, sites, start, spacing)
-        read = table[[f"{start}{site}" for site in where]].to_numpy(float)
+        cut = pieces(known.images, found, find.names, sites, start, known.spacing)
+        read = known.table[[f"{start}{site}" for site in where]].to_numpy(float)
         learn = learner(Splits(_stack(cut, read), None, None), "answer", task="regress", seed=seed, batch=64, augment=Augment(rotate=12, contrast=.4))
         train(learn, sites.epochs, 5e-3, start.strip("_"))
         learners[start] = learn
-    return Scorer(find, learners, sites, spacing)
+    return Scorer(find, learners, sites, known.spacing)
