@@ -350,6 +350,7 @@ def measured_in(system:str, cohort:Cohort, draw:dict)->dict: # (patient, visit, 
         if len(rare) == len(measured[system]): return burden(shares, spacing)
         echoes = echo_times if len(raw) == len(echo_times) else ()
         found = measures(turned(i, raw) if echoes else image, draw[r.name](image), len(measured[system]), spacing, echoes)
+        if r.modality == "CT": found = found.reshape(len(measured[system]), -1)[:, 6:].ravel()       # Hounsfield units are a density; shape and size would only distract from it
         return np.concatenate([found, burden(shares, spacing)]) if rare else found
     out = {}
     for rows in cases(cohort.table, system):
