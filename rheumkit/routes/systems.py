@@ -63,7 +63,8 @@ measured = {  # system -> what is outlined; its answer follows from what is meas
     "ra-hand-mri-class": ("synovitis", "tenosynovitis", "oedema", "erosion", "periarticular"),
     "ra-extremity-mri-prediction": ("synovitis", "tenosynovitis", "oedema"),
     "ra-hand-ct-bmd": ("metacarpal 2", "metacarpal 3"),
-    **dict.fromkeys(("ra-wrist-mri-tenosynovitis", "ra-wrist-mri-treatment"), ("oedema", "synovitis", "tenosynovitis", "erosion"))}
+    "ra-wrist-mri-tenosynovitis": ("tenosynovitis",),
+    "ra-wrist-mri-treatment": ("oedema", "synovitis", "tenosynovitis", "erosion")}
 
 _wrist = {"radius": "radiocarpal"}
 def _hand(**scores)->Sites: return Sites("hand-radiograph", joints_of_a_limb, scores or {start: sites_of("hand-radiograph", start, _wrist) for start in ("erosion_", "narrowing_")})
