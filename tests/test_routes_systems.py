@@ -139,8 +139,9 @@ def test_a_name_may_be_a_structure_or_a_kind_of_lesion():
 
 
 @pytest.mark.parametrize("name, change", [(VISITS, True), (TWO, False)])
-def test_of_a_second_visit_the_change_is_measured_and_of_a_second_examination_all(name, change):
+def test_of_a_second_visit_the_change_is_measured_and_of_a_second_examination_all(name, change, monkeypatch):
     flat = name == VISITS
+    monkeypatch.setitem(systems.measured, name, ("synovitis", "tenosynovitis", "oedema"))
     cohort = systems.simulate_system(name, patients=2, scanner=systems.booked(name, False), seed=1, size=(24, 24) if flat else (4, 24, 24))
     called = iter(range(1, 100))
     def draw(image, probabilities=False):                                            # every voxel of image k is believed to be k % of each lesion

@@ -52,7 +52,8 @@ outlined = {  # system -> what it outlines: structures or kinds of lesions, seve
 
 auxiliary = {  # system that foretells an outcome -> the grade that its network learns; a logistic regression goes on from there
     "oa-knee-xray-tkr-prediction": "kellgren_lawrence", "oa-knee-xray-progression": "kellgren_lawrence", "oa-knee-incident-challenge": "kellgren_lawrence",
-    "oa-knee-mri-tkr-prediction": "moaks_cartilage", "oa-knee-mri-pain": "moaks_bone_marrow_lesion", "oa-thigh-mri-muscle": "area_quadriceps_mm2"}
+    "oa-knee-mri-tkr-prediction": "moaks_cartilage", "oa-knee-mri-pain": "moaks_bone_marrow_lesion", "oa-thigh-mri-muscle": "area_quadriceps_mm2",
+    "ra-extremity-mri-prediction": "ramris_tenosynovitis"}
 
 added = ("ra-handfoot-xray-damage",)       # systems whose answer is the sum of what is scored in both pictures
 yes_if_any = ("ra-hand-xray-ankylosis",)   # systems that only say whether there is any of what the column counts
@@ -61,7 +62,6 @@ yes_if_any = ("ra-hand-xray-ankylosis",)   # systems that only say whether there
 measured = {  # system -> what is outlined; its answer follows from what is measured inside the outlines
     **dict.fromkeys(("oa-knee-mri-relaxometry", "oa-knee-mri-t2"), _cartilage), "ra-hand-us-cartilage": ("cartilage", "metacarpal"),
     "ra-hand-mri-class": ("synovitis", "tenosynovitis", "oedema", "erosion", "periarticular"),
-    "ra-extremity-mri-prediction": ("synovitis", "tenosynovitis", "oedema"),
     "ra-hand-ct-bmd": ("metacarpal 2", "metacarpal 3"),
     "ra-wrist-mri-tenosynovitis": ("tenosynovitis",),
     "ra-wrist-mri-treatment": ("oedema", "synovitis", "tenosynovitis", "erosion")}
@@ -113,7 +113,6 @@ more = {  # questions that are given more than others of the same recipe: more a
     "ra-hand-mri-class": dict(train=110, test=90),
     "ra-wrist-mri-tenosynovitis": dict(train=100, test=100),
     "ra-wrist-mri-treatment": dict(train=160, test=150),
-    "ra-extremity-mri-prediction": dict(train=165, test=150),
     "spa-hip-mri-bme": dict(train=110, test=70, epochs=60, lr=3e-3),
     "oa-wrist-mri-cartilage": dict(train=110, test=60, epochs=50, lr=4e-3)}
 
