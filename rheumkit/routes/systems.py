@@ -112,7 +112,7 @@ more = {  # questions that are given more than others of the same recipe: more a
                      "ra-wrist-mri-treatment", "spa-sij-mri-bme-class"), _gently),
     "ra-hand-mri-class": dict(train=110, test=90),
     "ra-wrist-mri-tenosynovitis": dict(train=100, test=100),
-    "ra-wrist-mri-treatment": dict(train=160, test=150),
+    "ra-wrist-mri-treatment": dict(train=190, test=240),
     "spa-hip-mri-bme": dict(train=110, test=70, epochs=60, lr=3e-3),
     "oa-wrist-mri-cartilage": dict(train=110, test=60, epochs=50, lr=4e-3)}
 
