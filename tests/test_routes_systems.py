@@ -13,6 +13,7 @@ from rheumkit.phantom.systems import served, systems as listed
 from rheumkit.routes import systems
 
 OUTLINE, COLUMN, CLINICAL, PLACES, MEASURE = "gca-artery-us-halo", "ra-hand-us-grade", "oa-knee-mri-tkr-prediction", "spa-sij-xray-grade", "ra-hand-us-cartilage"
+VISITS, TWO = "ra-wrist-mri-treatment", "ra-extremity-mri-prediction"
 
 
 @pytest.fixture
@@ -111,6 +112,47 @@ def test_a_trial_gives_a_whole_row(name, small):
 def test_a_trial_that_measures_gives_a_whole_row_without_a_ceiling(small):
     r = systems.demonstrate(MEASURE, seed=3)
     assert np.isfinite([r["network"], r["baseline"]]).all() and np.isnan([r["ceiling"], r["limit"]]).all() and r["below"]
+
+
+def test_a_trial_that_measures_lesions_at_two_visits_gives_a_whole_row(small):
+    r = systems.demonstrate(VISITS, seed=3)
+    assert r["metric"] == "AUC" and np.isfinite([r["network"], r["baseline"], r["ceiling"]]).all() and r["low"] <= r["difference"] <= r["high"]
+
+
+def test_what_is_measured_is_known_to_its_recipes():
+    for name, wanted in systems.measured.items():
+        for r in systems._recipes(name): assert set(wanted) <= {*r.structures, *r.lesions}, name
+
+
+def test_a_name_may_be_a_structure_or_a_kind_of_lesion():
+    r = recipe("wrist-mri")
+    structures, lesions = torch.zeros(2, 4, 4, dtype=torch.uint8), torch.zeros(len(r.lesions), 2, 4, 4)
+    structures[0] = r.structures.index("lunate") + 1
+    lesions[r.lesions.index("oedema"), :, 0] = .05                                # too little
+    lesions[r.lesions.index("oedema"), :, 1:3] = .3
+    lesions[r.lesions.index("synovitis"), :, 2] = .6                              # more than the oedema at the same place
+    cohort = Cohort(pd.DataFrame({"image_id": ["a"], "patient_id": ["a"]}), torch.zeros(1, 2, 2, 4, 4), truth={"structures": structures[None], "lesions": lesions[None]}, name="wrist-mri")
+    both = systems.outlined_in(cohort, 0, ("synovitis", "lunate", "oedema"))
+    assert both.dtype == torch.uint8 and both[:, :, 0].tolist() == [[2, 3, 1, 2], [0, 3, 1, 0]]
+    assert systems.outlined_in(cohort, 0, ("synovitis", "oedema"))[:, :, 0].tolist() == [[0, 2, 1, 0]]*2
+    assert systems.outlined_in(cohort, 0, ("lunate",))[:, 0, 0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("name, change", [(VISITS, True), (TWO, False)])
+def test_of_a_second_visit_the_change_is_measured_and_of_a_second_examination_all(name, change, monkeypatch):
+    flat = name == VISITS
+    monkeypatch.setitem(systems.measured, name, ("synovitis", "tenosynovitis", "oedema"))
+    cohort = systems.simulate_system(name, patients=2, scanner=systems.booked(name, False), seed=1, size=(24, 24) if flat else (4, 24, 24))
+    called = iter(range(1, 100))
+    def draw(image, probabilities=False):                                            # every voxel of image k is believed to be k % of each lesion
+        return torch.full((*(() if flat else (image.shape[1],)), len(systems.measured[name]) + 1, *image.shape[-2:]), next(called)/100)
+    found = systems.measured_in(name, cohort, {r.name: draw for r in systems._recipes(name)})
+    rows = systems.cases(cohort.table, name)
+    assert set(found) == {tuple(cohort.table.iloc[r[0]][["patient_id", "visit", "side"]]) for r in rows}
+    one = next(iter(found.values()))
+    size = [float(np.prod([float(s) for s in cohort.spacings[i][-3 + flat:]])*np.prod(cohort.pixels[i].shape[1:])) for i in rows[0]]
+    half = len(one)//2 if flat else 2*3 + 4*3                                           # hands have four slices here, feet those of their recipe
+    assert one[0] == pytest.approx(.01*size[0], rel=1e-4) and one[half] == pytest.approx(.02*size[1] - .01*size[0]*change, rel=1e-4)
 
 
 def test_who_knows_the_truth_agrees_better_with_a_reader_than_a_colleague_does():

@@ -7,10 +7,10 @@ __all__ = ['outlined', 'auxiliary', 'added', 'yes_if_any', 'measured', 'regions'
            'metric_names', 'outcomes', 'SEEDS', 'made_by', 'Effort', 'masks', 'lead', 'effort', 'booked', 'cases',
            'case_table', 'as_right', 'even', 'seen', 'Remembered', 'same_images', 'patients_of', 'looked_at',
            'with_answer', 'score', 'linear', 'told', 'pictures', 'marked', 'read_regions', 'summed_up', 'outlined_in',
-           'by_outlines', 'by_regions', 'answered', 'as_grades', 'columns', 'final', 'outline_truth', 'sliced', 'drawn',
-           'labels_of', 'place_and_grey', 'counts', 'pooled_dice', 'all_knowing', 'ceiling', 'outline_ceiling',
-           'demonstrate_outline', 'demonstrate_column', 'look_of', 'demonstrate', 'in_order', 'outdated',
-           'make_results', 'over_seeds']
+           'apart', 'lesions_of', 'taught_outlines', 'measured_in', 'by_outlines', 'by_regions', 'answered',
+           'as_grades', 'columns', 'final', 'outline_truth', 'sliced', 'drawn', 'labels_of', 'place_and_grey', 'counts',
+           'pooled_dice', 'all_knowing', 'ceiling', 'outline_ceiling', 'demonstrate_outline', 'demonstrate_column',
+           'look_of', 'demonstrate', 'in_order', 'outdated', 'make_results', 'over_seeds']
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-002
 import time
@@ -34,7 +34,7 @@ from ..phantom.recipes import look, looks_alike, recipe
 from ..phantom.systems import served, simulate_system, systems
 from .classification import thumbnails
 from .detection import train
-from .quantification import measures, outliner
+from .quantification import burden, measures, outliner
 from .regions import Finder, Pictures, Sites, finder, joints_of_a_limb, sacroiliac_joints, scorer, sites_of, vertebral_corners
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-005
@@ -53,14 +53,19 @@ outlined = {  # system -> what it outlines: structures or kinds of lesions, seve
 auxiliary = {  # system that foretells an outcome -> the grade that its network learns; a logistic regression goes on from there
     "oa-knee-xray-tkr-prediction": "kellgren_lawrence", "oa-knee-xray-progression": "kellgren_lawrence", "oa-knee-incident-challenge": "kellgren_lawrence",
     "oa-knee-mri-tkr-prediction": "moaks_cartilage_medial", "oa-knee-mri-pain": "pain_0_10", "oa-thigh-mri-muscle": "area_quadriceps_mm2", 
-    "ra-extremity-mri-prediction": "ramris_tenosynovitis", "ra-wrist-mri-treatment": "ramris_synovitis"}
+    "ra-extremity-mri-prediction": "ramris_tenosynovitis"}
 
 added = ("ra-handfoot-xray-damage",)       # systems whose answer is the sum of what is scored in both pictures
 yes_if_any = ("ra-hand-xray-ankylosis",)   # systems that only say whether there is any of what the column counts
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-005r
 measured = {  # system -> what is outlined; its answer follows from what is measured inside the outlines
-    **dict.fromkeys(("oa-knee-mri-relaxometry", "oa-knee-mri-t2"), _cartilage), "oa-knee-mri-bone-flattening": ("femur", "tibia", _cartilage[0], _cartilage[3]), "ra-hand-us-cartilage": ("cartilage", "metacarpal")}
+    **dict.fromkeys(("oa-knee-mri-relaxometry", "oa-knee-mri-t2"), _cartilage), "ra-hand-us-cartilage": ("cartilage", "metacarpal"),
+    "oa-knee-mri-bone-flattening": ("femur", "tibia", _cartilage[0], _cartilage[3]),
+    "ra-hand-mri-class": ("synovitis", "tenosynovitis", "oedema", "erosion", "periarticular"),
+    "ra-hand-ct-bmd": ("metacarpal 2", "metacarpal 3"),
+    "ra-wrist-mri-tenosynovitis": ("tenosynovitis",),
+    "ra-wrist-mri-treatment": ("oedema", "synovitis", "tenosynovitis", "erosion")}
 
 _wrist, _may_fuse = {"radius": "radiocarpal"}, sites_of("hand-radiograph", "ankylosis_")
 def _hand(**scores)->Sites: return Sites("hand-radiograph", joints_of_a_limb, scores or {start: sites_of("hand-radiograph", start, _wrist) for start in ("erosion_", "narrowing_")})
@@ -115,7 +120,12 @@ more = {  # questions that are given more than others of the same recipe: more a
     "oa-knee-mri-pain": dict(train=400, test=200, epochs=40, lr=3e-3), "oa-knee-mri-tkr-prediction": dict(train=400, test=300),
     **dict.fromkeys(("oa-knee-incident-challenge", "oa-thigh-mri-muscle", "ra-hand-ct-bmd", "ra-wrist-mri-tenosynovitis",
                      "ra-hand-ct-shape", "ra-hand-mri-class", "ra-extremity-mri-prediction",
-                     "ra-wrist-mri-treatment", "spa-sij-mri-bme-class"), _gently)}
+                     "ra-wrist-mri-treatment", "spa-sij-mri-bme-class"), _gently),
+    "ra-hand-mri-class": dict(train=110, test=90),
+    "ra-wrist-mri-tenosynovitis": dict(train=100, test=100),
+    "ra-wrist-mri-treatment": dict(train=190, test=240),
+    "spa-hip-mri-bme": dict(train=110, test=70, epochs=60, lr=3e-3),
+    "oa-wrist-mri-cartilage": dict(train=110, test=60, epochs=50, lr=4e-3)}
 
 def masks(system:str)->str: # "structures", "lesions" or "" where the answer is a column
     "The truth that a system outlines, if it outlines one."
@@ -317,30 +327,69 @@ def summed_up(read:pd.DataFrame, system:str)->np.ndarray: # (N, features)
     return np.concatenate([np.stack([k.sum(axis=1), k.max(axis=1)], 1) for k in of_kind], 1)
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-014q
-def outlined_in(cohort:Cohort, i:int, names:tuple)->Tensor: # uint8, ([slices,] rows, columns)
-    "The truth of what is measured: label k+1 for the structure names[k]."
-    r = recipe(cohort.name)
-    new = torch.zeros(len(r.structures) + 1, dtype=torch.uint8)
-    for k, n in enumerate(names): new[r.structures.index(n) + 1] = k + 1
-    return new[cohort.truth["structures"][i].long()]
+def outlined_in(cohort:Cohort, i:int, names:tuple, about=None)->Tensor: # uint8, ([slices,] rows, columns); about: the recipe of the image, None: the cohort's
+    "The truth of what is measured: label k+1 for names[k], a structure, or a kind of lesion where it changed a tenth of a voxel or more (of several kinds the one that changed most)."
+    r = about or recipe(cohort.name)
+    new, kinds = torch.zeros(len(r.structures) + 1, dtype=torch.uint8), [n for n in names if n not in r.structures]
+    for k, n in enumerate(names):
+        if n in r.structures: new[r.structures.index(n) + 1] = k + 1
+    labels = new[cohort.truth["structures"][i].long()] if len(kinds) < len(names) else None
+    if not kinds: return labels
+    most, which = cohort.truth["lesions"][i][[r.lesions.index(n) for n in kinds]].max(0)
+    number = torch.tensor([names.index(n) + 1 for n in kinds], dtype=torch.uint8)[which]
+    return torch.where(most >= .1, number, torch.zeros_like(number) if labels is None else labels)
+
+def apart(system:str, cohort:Cohort)->tuple: # List of recipes, one for each image; function of (row number, image with leading channels) -> the same as a right limb
+    "Which recipe made each image; and left limbs as right ones where lesions are measured, but not seen from the side, where only the order of the slices would change: these are outlined one by one."
+    by = {(r.body_part, r.modality): r for r in _recipes(system)}
+    made = [by[key] for key in zip(cohort.table.body_part, cohort.table.modality)]
+    def turned(i, image): return as_right(image, cohort.table.side[i], made[i].view) if lesions_of(system, made[i]) and made[i].view != "SAGITTAL" else image
+    return made, turned
+
+def lesions_of(system:str, about)->list: # Names
+    "What is measured that is no structure."
+    return [n for n in measured[system] if n not in about.structures]
+
+def taught_outlines(system:str, cohort:Cohort, patients, seed:int)->dict: # Recipe name -> Outliner
+    "A network for each recipe. Where patients have volumes, it learns on the slices of the first thirty of them (of forty where lesions, which vary, are looked for)."
+    (made, turned), draw = apart(system, cohort), {}
+    for r in _recipes(system):
+        deep, rare = cohort.pixels[made.index(r)].ndim == 4, bool(lesions_of(system, r))
+        chosen = set(list(dict.fromkeys(patients))[:(40 if rare else 30) if deep else None])
+        first = [i for i, p in enumerate(cohort.table.patient_id) if p in chosen and made[i] is r]
+        images = [turned(i, even(cohort.pixels[i], r.modality)) for i in first]
+        labels = [turned(i, outlined_in(cohort, i, measured[system], r)[None])[0] for i in first]
+        draw[r.name] = outliner(images, labels, slices=800 if rare else 600, epochs=15 if deep or rare else 25, seed=seed)
+    return draw
+
+def measured_in(system:str, cohort:Cohort, draw:dict)->dict: # (patient, visit, side) -> numbers
+    "What is measured of every case: of the second of two visits the change."
+    made, turned = apart(system, cohort)
+    def read(i):
+        raw, r, spacing = cohort.pixels[i], made[i], cohort.spacings[i]
+        image = turned(i, even(raw, r.modality))
+        if rare := lesions_of(system, r): shares = draw[r.name](image, probabilities=True)[..., [measured[system].index(n) + 1 for n in rare], :, :]
+        if len(rare) == len(measured[system]): return burden(shares, spacing)
+        echoes = echo_times if len(raw) == len(echo_times) else ()
+        found = measures(turned(i, raw) if echoes else image, draw[r.name](image), len(measured[system]), spacing, echoes)
+        if r.modality == "CT": found = found.reshape(len(measured[system]), -1)[:, 6:].ravel()       # Hounsfield units are a density; shape and size would only distract from it
+        return np.concatenate([found, burden(shares, spacing)]) if rare else found
+    out = {}
+    for rows in cases(cohort.table, system):
+        first, *second = (read(i) for i in rows)
+        out[tuple(cohort.table.iloc[rows[0]][["patient_id", "visit", "side"]])] = np.concatenate([first, *(s - first if served[system].pair == "visits" else s for s in second)])
+    return out
 
 def by_outlines(system:str, seed:int, taught:pd.DataFrame, tables:list, task:str)->list: # One (N, K) for each table
-    "The answers of a linear model of what is measured inside the outlines of a network, which learns to outline on the patients of `taught`; where they have volumes, on the slices of the first thirty of them."
-    names, parts = measured[system], ["train" if len(tables) > 1 and k == 0 else "test" for k in range(len(tables))]
+    "The answers of a linear model of what is measured inside the outlines of a network, which learns to outline on the patients of `taught`."
     cohorts = {part: patients_of(same_images(system), seed, part) for part in ("train", "test")}
-    about = recipe(cohorts["test"].name)
-    def flat(part, i): return even(cohorts[part].pixels[i], about.modality)
-    deep = len(about.size) == 3
-    first = np.flatnonzero(cohorts["train"].table.patient_id.isin(list(dict.fromkeys(taught.patient_id))[:30 if deep else None]))
-    draw = outliner([flat("train", i) for i in first], [outlined_in(cohorts["train"], i, names) for i in first], epochs=15 if deep else 25, seed=seed)
-    def read(part, i):
-        raw = cohorts[part].pixels[i]
-        return measures(raw if len(raw) == len(echo_times) else flat(part, i), draw(flat(part, i)), len(names), cohorts[part].spacing, echo_times if len(raw) == len(echo_times) else ())
-    def of(part, table):
-        place = {key: i for i, key in enumerate(zip(cohorts[part].table.patient_id, cohorts[part].table.visit, cohorts[part].table.side))}
-        return np.stack([read(part, place[key]) for key in zip(table.patient_id, table.visit, table.side)])
+    draw = taught_outlines(system, cohorts["train"], taught.patient_id, seed)
+    found = {part: measured_in(system, c, draw) for part, c in cohorts.items()}
+    def of(part, table): return np.stack([found[part][key] for key in zip(table.patient_id, table.visit, table.side)])
+    parts = ["train" if len(tables) > 1 and k == 0 else "test" for k in range(len(tables))]
     model = linear(task).fit(of("train", taught), taught.answer)
     return [told(model, of(part, table), task) for part, table in zip(parts, tables)]
+
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-014
 def by_regions(system:str, seed:int, taught:pd.DataFrame, tables:list, task:str)->list: # One (N, K) for each table
