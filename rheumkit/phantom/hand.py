@@ -946,7 +946,7 @@ def hand_image(scene:HandScene, scanner:RadiographScanner, rng=None)->Tensor:  #
     "The radiograph. Scatter and equalisation follow the hand without its lesions, so that a lesion changes the picture only where it is."
     step = scene.step[0]
     density = expose(scene.paths, scene.background, scanner, step, rng)
-    return develop(density, expose(scene.background, scene.background, scanner, step), scanner, step)[None]
+    return develop(density, expose(scene.background, scene.background, scanner, step), scanner, step, (scene.person["grain"], scene.side, scene.severities.get("pose")))[None]
 
 def _spread(maps, scene):
     "Each map blurred as far as any scanner's blur and edge enhancement can carry a change."
