@@ -200,7 +200,7 @@ def union(*solids, blend:float=0.)->Solid:  # Solids to join; width of the fille
         for s in solids[1:]: out = smooth_min(out, s.distance(x, y, z), blend)
         return out
     def near(x, y, z, reach):   # each solid only in its own neighbourhood
-        axes = x.flatten(), y.flatten(), z.flatten(); out = torch.full((len(axes[2]), len(axes[1]), len(axes[0])), reach+blend+1.)
+        axes = x.flatten(), y.flatten(), z.flatten(); out = torch.full((len(axes[2]), len(axes[1]), len(axes[0])), 1e3)
         for s in solids:
             lo, hi = _wider(s, reach+blend)
             a, b, c = (slice(*torch.searchsorted(axis, torch.tensor([l, h])).tolist()) for axis, l, h in zip(axes, lo, hi)); here = out[c, b, a]
@@ -257,7 +257,11 @@ def bump(solid:Solid,
         q = ((x-c[0])/r[0])**2 + ((y-c[1])/r[1])**2 + ((z-c[2])/r[2])**2
         return solid.distance(x, y, z) - height*(1-q).clamp_min(0)**2
     up = max(height, 0)
-    return Solid(distance, tuple(min(l, max(l-up, a-b)) for l, a, b in zip(solid.low, c, r)), tuple(max(h, min(h+up, a+b)) for h, a, b in zip(solid.high, c, r)))
+    def near(x, y, z, reach):   # beyond its reach the very numbers of the solid without it
+        q = ((x-c[0])/r[0])**2 + ((y-c[1])/r[1])**2 + ((z-c[2])/r[2])**2
+        return solid.near(x, y, z, reach) - height*(1-q).clamp_min(0)**2
+    return Solid(distance, tuple(min(l, max(l-up, a-b)) for l, a, b in zip(solid.low, c, r)), tuple(max(h, min(h+up, a+b)) for h, a, b in zip(solid.high, c, r)),
+                 None, near if solid.near and not up else None)
 
 def rough(solid:Solid,
           rng:np.random.Generator,  # Source of randomness
@@ -286,11 +290,12 @@ def chords(solid:Solid, grid:Grid,
     reach = grid.spacing[0] + wide + (2*every*max(grid.spacing[1:]) if every > 1 else 0.)
     d = _distances((lambda x, y, z: solid.near(x, y, z, reach)) if solid.near else solid.distance, grid, part, every).numpy()
     met = (d.min(0) < wide).ravel().nonzero()[0]; d = np.ascontiguousarray(d.reshape(len(d), -1).take(met, 1))   # the rays that meet it at all
+    if len(met) == 1: met, d = met.repeat(2), d.repeat(2, 1)   # a lone ray would be added up in another order
     for i, by in enumerate(offsets):
         off = _distances(by, grid, part, every).numpy().reshape(len(d), -1).take(met, 1) if callable(by) else None
         path = np.zeros([p.stop-p.start for p in part[1:]], np.float32); inside = np.empty(len(met), np.float32); some = max(16, 24000//len(d))
         for first in range(0, len(met), some):     # some rays at a time: what is at work stays in the cache
-            rays = slice(first, first+some); s = d[:, rays] - (np.float32(by) if off is None else off[:, rays]); size = np.abs(s)
+            rays = slice(min(first, len(met)-2), first+some); s = d[:, rays] - (np.float32(by) if off is None else off[:, rays]); size = np.abs(s)
             ends, between = s[1:]+s[:-1], size[1:]+size[:-1]; np.maximum(between, 1e-6, out=between); ends /= between; inside[rays] = (len(d)-1) - ends.sum(0)   # the share inside is (1-d/|d|)/2, and between two depths (1-(d0+d1)/(|d0|+|d1|))/2
         inside *= np.float32(grid.spacing[0]/2); path.ravel()[met] = inside; out[(i, *part[1:])] = torch.from_numpy(path)
     return out
