@@ -32,6 +32,7 @@ foot_joint_space_mm = {"mtp1": 2.1, "mtp2": 1.9, "mtp3": 1.8, "mtp4": 1.7, "mtp5
 foot_pose = {"mt": (-8., -1., 3., 8., 12.), "pp": (3., 1., 3., 5., 3.), "mp": (0., 1., 2., 1., -5.), "dp": (6., 0., 1., -2., -10.), "turn": 0.}  # degrees to the right of straight up
 foot_joint_of = {**{f"mt{t}": f"mtp{t}" for t in range(1, 6)}, "pp1": "ip1", **{f"pp{t}": f"pip{t}" for t in range(2, 6)}, **{f"mp{t}": f"dip{t}" for t in range(2, 6)}}
 _bases = {1: (-20., -1.), 2: (-4., 2.5), 3: (8., .5), 4: (18.5, 3.), 5: (28., 9.)}
+_oval = _ring*np.array((3.7, 4.9))   # a sesamoid, mm
 _sockets = {"mt": 0., "pp": .12, "mp": .07, "dp": .07}
 _tarsals = {  # half depth in mm; outline in tenths of a mm, right foot from above
     "medial cuneiform": (12., [(-292, 4), (-250, -8), (-180, -4), (-118, 14), (-104, 60), (-108, 120), (-112, 190), (-128, 226), (-200, 240), (-270, 226), (-296, 170), (-302, 80)]),
@@ -54,7 +55,7 @@ def foot_skeleton(person:dict, pose:dict=foot_pose, away:dict|None=None)->dict: 
         bones.update(digit(person, tuple(f"{p}{toe}" for p in parts), _bases[toe], tuple(angles), foot_bones, foot_joint_space_mm, foot_joint_of, _sockets, away or {}, lambda joint: (1, 13. if joint != "mtp1" else 24.),
                            roll=lambda n: (14. if n[:2] == "mt" else 0.)*(toe-1)/4, socket=lambda n: _sockets[n[:2]]*foot_bones[n][1]*wide, slope=lambda n: {"mt2": .05, "mt3": .16, "mt4": .22, "mt5": .42}.get(n, 0.)))
     mt1 = bones["mt1"]
-    for i, side in enumerate((-.24, .26)): bones[f"sesamoid{i}"] = Block(f"sesamoid{i}", 3.6*size, np.array(mt1.at(side*mt1.head + .12*valgus, mt1.length-.95*mt1.radius)) + _ring*np.array((3.7, 4.9))*size, cortex=.5, density=1.4*person["density"])
+    for i, side in enumerate((-.24, .26)): bones[f"sesamoid{i}"] = Block(f"sesamoid{i}", 3.6*size, np.array(mt1.at(side*mt1.head + .12*valgus, mt1.length-.95*mt1.radius)) + _oval*size, cortex=.5, density=1.4*person["density"])
     return bones
 
 def foot_centres(bones:dict)->dict:  # Joint -> (x, y) in mm

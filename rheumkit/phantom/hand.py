@@ -6,14 +6,14 @@
 __all__ = ['tubular_bones', 'joint_space_mm', 'usual_pose', 'luxation', 'joint_of', 'erosion_sites', 'narrowing_sites',
            'osteopenia_sites', 'osteoarthritis_sites', 'subluxation_sites', 'ankylosis_sites', 'bites_begin',
            'largest_bite', 'spurs_begin', 'largest_spur', 'structure_names', 'lesion_names', 'bone_in_marrow',
-           'field_mm', 'hand_causes', 'ratingen_sites', 'hand_scanners', 'hand', 'hand_radiograph', 'Tube',
-           'polygon_distance', 'Block', 'average_person', 'digit', 'skeleton', 'joint_centres', 'flesh', 'round_sticks',
-           'Frame', 'bone_paths', 'bite_sizes', 'advanced', 'plate_gone', 'spur_sizes', 'tube_bridge', 'Limb',
-           'HandScene', 'healthy_paths', 'with_lesions', 'slab', 'skin_distance', 'hand_path', 'lesion_changes',
-           'hand_person', 'hand_pose', 'hand_disease', 'erosion_score', 'narrowing_score', 'subluxation_score',
-           'ankylosis_score', 'destroyed_share', 'ratingen_score', 'osteophyte_score', 'joint_grade', 'hand_scores',
-           'hand_image', 'lesion_amounts', 'HandTruth', 'hand_truth', 'hand_scene', 'closeup', 'joint_crops',
-           'joint_pixels', 'boxes', 'lesion_boxes']
+           'field_mm', 'hand_causes', 'ratingen_sites', 'hand_scanners', 'hand', 'hand_radiograph', 'Tube', 'tube_rays',
+           'tube_walls', 'polygon_distance', 'Block', 'average_person', 'digit', 'skeleton', 'joint_centres', 'flesh',
+           'round_sticks', 'Frame', 'block_surface', 'bone_paths', 'bite_sizes', 'advanced', 'plate_gone', 'spur_sizes',
+           'tube_bridge', 'Limb', 'HandScene', 'healthy_paths', 'traced', 'with_lesions', 'slab', 'skin_distance',
+           'hand_path', 'lesion_changes', 'hand_person', 'hand_pose', 'hand_disease', 'erosion_score',
+           'narrowing_score', 'subluxation_score', 'ankylosis_score', 'destroyed_share', 'ratingen_score',
+           'osteophyte_score', 'joint_grade', 'hand_scores', 'hand_image', 'lesion_amounts', 'HandTruth', 'hand_truth',
+           'hand_scene', 'closeup', 'joint_crops', 'joint_pixels', 'boxes', 'lesion_boxes']
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-004
 import math, zlib
@@ -103,36 +103,49 @@ class Tube:
         a = shape@torch.tensor([self.base, self.waist, self.head])/2
         return torch.stack((a, a*(self.flat + ((1-self.flat)*.8 if self.kind != "mc" else -.10)*middle), self.cortex*cortex, self.density*marrow))
 
+    @property
+    def measures(self):
+        "What `tube_rays` asks of a bone besides its profile."
+        c, s = math.cos(math.radians(self.roll)), math.sin(math.radians(self.roll)); bowl = 4. if self.kind == "mc" else max(.6*self.socket, .35)
+        return (self.length, self.radius, self.base, self.head, self.cortex, self.socket, self.ridge, self.slope, self.base/2*self.flat/math.sqrt(bowl), self.advance, (.85 if self.socket else .5)*(1-self.fused), c*c, s*s, c*s)
     def rays(self, q, v):
         """Where the ray `q` mm beside the axis and `v` mm from the base enters and leaves the bone and its marrow: (low, high, hole) for each,
         the hole being the hollow of the socket; and the share of bone in the marrow."""
-        L, R = self.length, self.radius
-        a, b, shell, marrow = self.profile[:, (v*(127/L)).clamp(0, 127).long()]
-        p = (q/a).abs().clamp_max(1.5)
-        rise = (1.7 if self.kind == "mc" else 0.) + self.socket*(1-p*p) - self.ridge*torch.exp(-(q/(.11*self.base)).square()) + self.slope*q + 12.8*(p-.75).clamp_min(0).square()
-        crest = L - R - .12*R*torch.exp(-(q/(.13*self.head)).square()) - .9*p.square().square() if self.kind == "pp" else None
-        deep = self.base/2*self.flat; bowl = 4. if self.kind == "mc" else max(.6*self.socket, .35)
-        c, s = math.cos(math.radians(self.roll)), math.sin(math.radians(self.roll))
-        out = []
-        for t_side, t_head, t_base in ((0., 0., 0.), (shell, .45, (.85 if self.socket else .5)*(1-self.fused))):
-            ai, bi = (a-t_side).clamp_min(.05), (b-t_side).clamp_min(.05)
-            a2, b2 = ai.square().reciprocal(), bi.square().reciprocal()
-            A = a2*(s*s) + b2*(c*c); B = q*(a2-b2)*(c*s); C = q*q*(a2*(c*c) + b2*(s*s)) - 1
-            root = (B*B - A*C).clamp_min(0).sqrt()
-            low, high = (-B-root)/A, (root-B)/A
-            r = R - t_head
-            if self.kind == "pp": over = (v - crest).clamp_min(0); cap = (r*r - over*over).clamp_min(0).sqrt()
-            else: over = (v-(L-R)).clamp_min(0); cap = torch.where(over > 0, (r*r - over*over - q*q).clamp_min(0).sqrt(), torch.full_like(v, 99.))
-            low, high = torch.maximum(low, -cap), torch.minimum(high, cap)
-            hole = ((rise + t_base - v - self.advance).clamp_min(0)/bowl).sqrt()*deep
-            out.append((low, high, hole))
-        return *out, marrow
+        out, near, marrow = tube_rays(self.kind, q, v, self.profile[:, (v*(127/self.length)).clamp(0, 127).long()], self.measures)
+        return *((low, high, torch.zeros_like(low).index_copy_(0, near, hole)) for low, high, hole in out), marrow
 
-    def walls(self, q, v):
-        "Cortex in mm that stands along the ray beside a head: the walls of the hollows where the collateral ligaments arise."
-        wide, place, strength = (.33, 1.25, 2.3) if self.kind == "mc" else (.36, .95, 1.1)
-        from_head = (v - (self.length - place*self.radius))/(.62*self.radius)
-        return strength*self.cortex/1.5*torch.exp(-((q.abs() - wide*self.head)/.75).square() - from_head.square().square())
+    def walls(self, q, v): return tube_walls(self.kind, q, v, self.measures)
+
+# %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-006r
+def _of(m, i): return m if isinstance(m, float) else m.index_select(0, i)   # a number that all rays share stays a number
+
+def tube_rays(kind:str,      # One of the three outlines
+              q:Tensor, v:Tensor,  # Where the rays are: mm beside the axis, mm from the base, (N,)
+              section:tuple, # Half width, half depth, cortex, share of bone in the marrow there, (N,) each: columns of `Tube.profile`
+              m:tuple,       # `Tube.measures`: numbers, or (N,) where rays of several bones are traced at once
+             )->tuple:       # (low, high, hole) of the bone and of its marrow; the rays to which the holes belong (the others meet none); share of bone in the marrow
+    "Where rays enter and leave tubes of one kind. Socket and head are worked out only for the rays that come near them."
+    a, b, shell, marrow = section; L, R, base, head, _, socket, ridge, slope, deep, advance, plate, cc, ss, cs = m; q2 = q*q
+    near = (v < 12.).nonzero()[:, 0]; qn, vn = q[near], v[near]; p = (qn/a[near]).abs_().clamp_max_(1.5)
+    rise = _of(socket, near)*(1-p*p) + _of(slope, near)*qn + 12.8*(p-.75).clamp_min_(0).square_() - _of(ridge, near)*torch.exp(-(qn/(.11*_of(base, near))).square()) - vn - _of(advance, near) + (1.7 if kind == "mc" else 0.)
+    far = (v > L-R*1.12-1).nonzero()[:, 0]; qf, r = q[far], _of(R, far); over = v[far] - _of(L, far) + r
+    if kind == "pp": over += .12*r*torch.exp(-(qf/(.13*_of(head, far))).square()) + .9*(qf/a[far]).abs().clamp_max_(1.5).square().square()
+    square = over.clamp_min(0).square_() + (0. if kind == "pp" else qf*qf); out = []
+    for t_side, t_head, t_base in ((None, 0., 0.), (shell, .45, _of(plate, near))):
+        a2, b2 = ((w if t_side is None else (w-t_side).clamp_min_(.05)).square().reciprocal_() for w in (a, b))
+        A = a2*ss + b2*cc; B = (a2-b2).mul_(q).mul_(cs); C = (a2*cc).add_(b2*ss).mul_(q2).sub_(1)
+        root = (B*B).sub_(A*C).clamp_min_(0).sqrt_(); low, high = (-B-root).div_(A), root.sub_(B).div_(A)
+        cap = ((r-t_head)**2 - square).clamp_min_(0).sqrt_()
+        if kind == "pp": all_caps = torch.full_like(q, R-t_head) if isinstance(R, float) else R-t_head; all_caps[far] = cap; low, high = torch.maximum(low, -all_caps), torch.minimum(high, all_caps)
+        else: cap = torch.where(over > 0, cap, 99.); low[far], high[far] = torch.maximum(low[far], -cap), torch.minimum(high[far], cap)
+        out.append((low, high, (rise + t_base).clamp_min_(0).sqrt_()*_of(deep, near)))
+    return out, near, marrow
+
+def tube_walls(kind:str, q:Tensor, v:Tensor, m:tuple)->Tensor:  # As for `tube_rays`
+    "Cortex in mm that stands along the ray beside a head: the walls of the hollows where the collateral ligaments arise."
+    wide, place, strength = (.33, 1.25, 2.3) if kind == "mc" else (.36, .95, 1.1); L, R, _, head, cortex = m[:5]
+    near = (v > L-(place+1.35)*R).nonzero()[:, 0]; r = _of(R, near); from_head = (v[near] - _of(L, near) + place*r)/(.62*r)
+    return torch.zeros_like(v).index_copy_(0, near, strength/1.5*_of(cortex, near)*torch.exp(-((q[near].abs() - wide*_of(head, near))/.75).square() - from_head.square().square()))
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-012
 _drawn = {  # half depth in mm; outline in tenths of a mm around the base of the third metacarpal, right hand seen from behind, x to the little finger, y to the forearm
@@ -158,6 +171,7 @@ def _curve(points, smooth=3):
     return (.5*(2*b + (c-a)*t + (2*a-5*b+4*c-d)*t**2 + (3*b-a-3*c+d)*t**3)).transpose(1, 0, 2).reshape(-1, 2)
 
 _ring = np.stack([np.cos(np.linspace(0, 2*np.pi, 16, endpoint=False)), np.sin(np.linspace(0, 2*np.pi, 16, endpoint=False))], 1)
+_bead = _ring*np.array((1., 1.15))   # a sesamoid of 1 mm
 _relief = {  # what stands up from a bone and draws a second contour: the bone, half depth, middle and half axes in mm
     "hook": ("hamate", 3.2, (14.6, 7.4), (3.1, 3.8)), "tubercle": ("scaphoid", 2.2, (-13.4, 17.6), (3.8, 3.2)), "horn": ("lunate", 2.0, (8.3, 24.2), (5.6, 2.6)),
     "crest": ("trapezium", 2.4, (-19.8, 8.), (2.4, 4.6)), "neck": ("capitate", 1.6, (-1., 6.), (5., 3.6)), "dorsal rim": ("radius", 2.4, (-2., 34.6), (13., 1.5))}
@@ -172,13 +186,15 @@ def polygon_distance(x:Tensor, y:Tensor,   # Points in mm, (N,)
                      outline,              # Corners (x, y), (V, 2)
                     )->tuple:              # Signed distance in mm (negative inside), and which edge is nearest, (N,) each
     "Exact distance to a polygon (even–odd rule for the inside)."
-    v = torch.as_tensor(np.asarray(outline), dtype=torch.float32); e = torch.roll(v, -1, 0) - v
-    wx, wy = x[:, None]-v[:, 0], y[:, None]-v[:, 1]
-    t = ((wx*e[:, 0] + wy*e[:, 1])/(e*e).sum(1)).clamp(0, 1)
-    d2, near = ((wx-t*e[:, 0])**2 + (wy-t*e[:, 1])**2).min(1)
-    starts, ends, right = wy >= 0, torch.roll(wy, -1, 1) < 0, e[:, 0]*wy > e[:, 1]*wx
-    inside = ((starts & ends & right) | (~starts & ~ends & ~right)).sum(1) % 2 == 1
-    return torch.where(inside, -1., 1.)*d2.sqrt(), near
+    v = np.asarray(outline, float); middle = v.mean(0); v = v-middle; x, y = x-float(middle[0]), y-float(middle[1])
+    (vx, vy), (ex, ey) = v.T, (np.roll(v, -1, 0)-v).T; long = ex*ex+ey*ey; zero = 0*vx; one = zero+1
+    weights = np.stack([(ex/long, ey/long, zero, -(vx*ex+vy*ey)/long), (-2*vx, -2*vy, one, vx*vx+vy*vy), (-ey, ex, zero, vx*ey-vy*ex)]).astype(np.float32)
+    along, d2, right = torch.stack((x, y, x*x+y*y, torch.ones_like(x)), 1) @ torch.from_numpy(weights)   # place along each edge, squared distance from its start, side of it
+    t = along.clamp(0, 1); d2, near = d2.addcmul_(t*torch.from_numpy(long.astype(np.float32)), along.mul_(-2).add_(t)).min(1)
+    starts, ends = (y[:, None] >= torch.from_numpy(a.astype(np.float32)) for a in (vy, np.roll(vy, -1)))
+    crossed = (starts ^ ends) & ((right > 0) == starts)
+    return torch.where(crossed.sum(1, dtype=torch.uint8) % 2 == 1, -1., 1.)*d2.clamp_min(0).sqrt(), near
+
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-013
 @dataclass(frozen=True)
@@ -283,7 +299,7 @@ def skeleton(person:dict, pose:dict=usual_pose,
     for i, (joint, side, r) in enumerate(beads):
         under = bones[next(b for b, j in joint_of.items() if j == joint)]
         centre = np.array(under.at(side*under.head, under.length-.75*under.radius))
-        bones[f"sesamoid{i}"] = Block(f"sesamoid{i}", r*size, centre + _ring*np.array((1., 1.15))*r*size, cortex=.4, density=1.3*person["density"])
+        bones[f"sesamoid{i}"] = Block(f"sesamoid{i}", r*size, centre + _bead*r*size, cortex=.4, density=1.3*person["density"])
     return bones
 
 joint_of = {**{f"mc{f}": f"mcp{f}" for f in range(1, 6)}, "pp1": "ip1", **{f"pp{f}": f"pip{f}" for f in range(2, 6)}, **{f"mp{f}": f"dip{f}" for f in range(2, 6)}}
@@ -341,15 +357,18 @@ def round_sticks(sticks:list,        # (x0, y0, x1, y1, radius at both ends, hal
                  k:float=1.,         # Factor for radii and depths
                 )->tuple:            # Signed distance of the outline and half depth there, in mm
     "Rounded sticks in a plane that flow into each other."
-    s = torch.tensor(np.array(sticks, float), dtype=torch.float32)
-    shape = x.shape; x, y = x.reshape(-1, 1), y.reshape(-1, 1)
-    dx, dy = s[:, 2]-s[:, 0], s[:, 3]-s[:, 1]
-    px, py = x-s[:, 0], y-s[:, 1]
-    t = ((px*dx + py*dy)/(dx*dx+dy*dy)).clamp(0, 1)
-    d = ((px-t*dx)**2 + (py-t*dy)**2).sqrt() - torch.lerp(s[:, 4], s[:, 5], t)*k
-    blend = 1.6
-    share = torch.softmax(-d/blend, 1)
-    return (-blend*torch.logsumexp(-d/blend, 1)).view(shape), (share*torch.lerp(s[:, 6], s[:, 7], t)).sum(1).view(shape)*k
+    s = np.array(sticks, float); s[:, 4:] *= k; shape = x.shape; x, y = x.reshape(-1), y.reshape(-1); d, half = torch.empty_like(x), torch.empty_like(x); blend = 1.6
+    for part in torch.arange(len(x)).tensor_split(max(1, len(x)//512)):   # some rows at a time, and only the sticks that come near them
+        part = slice(int(part[0]), int(part[-1])+1); top, bottom, middle = float(y[part].min()), float(y[part].max()), float(x[part].mean())
+        away = np.maximum(s[:, (1, 3)].min(1)-bottom, top-s[:, (1, 3)].max(1)) - s[:, 4:6].max(1); x0, y0, x1, y1, r0, r1, h0, h1 = s[away <= max(14., away.min())].T
+        x0, x1, y0, y1 = x0-middle, x1-middle, y0-top, y1-top; dx, dy = x1-x0, y1-y0; long = dx*dx+dy*dy; zero = 0*dx
+        weights = np.stack([(dx/long, dy/long, zero, -(x0*dx+y0*dy)/long), (-2*x0, -2*y0, zero+1, x0*x0+y0*y0)]).astype(np.float32)
+        px, py = x[part]-middle, y[part]-top; long, r0, more, h0, deeper = (torch.from_numpy(a.astype(np.float32)) for a in (long, r0, r1-r0, h0, h1-h0))
+        along, off = torch.stack((px, py, px*px+py*py, torch.ones_like(px)), 1) @ torch.from_numpy(weights)   # place along each stick, squared distance from its start
+        t = along.clamp(0, 1); off.addcmul_(t*long, along.mul_(-2).add_(t)).clamp_min_(0).sqrt_().sub_(r0).addcmul_(t, more, value=-1)
+        least = off.amin(1, keepdim=True); share = off.sub_(least).mul_(-1/blend).exp_(); total = share.sum(1)
+        d[part] = least[:, 0] - blend*total.log(); half[part] = share.mul_(t.mul_(deeper).add_(h0)).sum(1)/total
+    return d.view(shape), half.view(shape)
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-019
 @lru_cache(64)
@@ -377,25 +396,30 @@ class Frame:
         return (slice(clip(math.floor((y0-cy)/sy+(h-1)/2), h), clip(math.ceil((y1-cy)/sy+(h-1)/2)+1, h)),
                 slice(clip(math.floor((x0-cx)/sx+(w-1)/2), w), clip(math.ceil((x1-cx)/sx+(w-1)/2)+1, w)))
 
+def block_surface(bone:Block, frame:Frame, part:tuple)->tuple:  # Distance, thickness of the cortex, x and y, in mm, (height, width) each
+    "`Block.surface` at the pixels of a part of the picture."
+    X, Y = frame.axes(); X, Y = X[part[1]], Y[part[0]]; x, y = X.expand(len(Y), -1), Y[:, None].expand(-1, len(X))
+    if len(X) <= 24 or len(Y) <= 24: return *bone.surface(x, y), x, y
+    xc, yc = torch.linspace(float(X[0]), float(X[-1]), len(X)*2//5), torch.linspace(float(Y[0]), float(Y[-1]), len(Y)*2//5)   # the distance of an outline is smooth: a coarser grid is enough
+    coarse = torch.stack(bone.surface(xc.expand(len(yc), -1), yc[:, None].expand(-1, len(xc))))
+    return *torch.nn.functional.interpolate(coarse[None], size=x.shape, mode="bilinear", align_corners=True)[0], x, y
+
+def _spongy(bone, grain, x, y):
+    "The texture of a bone at points in its own coordinates, mm."
+    s = _seed(bone.name, grain); return _grain(s % 16)[((y*4).int()+s//16) & 255, ((x*4).int()+s//4096) & 255]
+
 def bone_paths(bone, frame:Frame, part:tuple, grain:int)->tuple:  # Returns path lengths in mm through the whole bone, its cortex, its trabeculae; and where the ray enters and leaves (for lesions)
     "What the rays of a part of the picture (two slices) meet in one bone, each (height, width)."
-    X, Y = frame.axes(); X, Y = X[part[1]], Y[part[0]]
-    x, y = X.expand(len(Y), -1), Y[:, None].expand(-1, len(X)); keep = surface = None
-    if isinstance(bone, Block):
-        if len(X) > 24 and len(Y) > 24:  # the distance of an outline is smooth: a coarser grid is enough
-            xc, yc = torch.linspace(float(X[0]), float(X[-1]), len(X)*2//5), torch.linspace(float(Y[0]), float(Y[-1]), len(Y)*2//5)
-            coarse = torch.stack(bone.surface(xc.expand(len(yc), -1), yc[:, None].expand(-1, len(xc))))
-            surface = torch.nn.functional.interpolate(coarse[None], size=x.shape, mode="bilinear", align_corners=True)[0]
-        rays = bone.rays(x, y, surface)
+    keep = None
+    if isinstance(bone, Block): *surface, x, y = block_surface(bone, frame, part); rays = bone.rays(x, y, surface)
     else:
-        x, y = bone.local(X[None, :], Y[:, None])
+        X, Y = frame.axes(); x, y = bone.local(X[part[1]][None, :], Y[part[0]][:, None])
         keep = (x.abs() < max(bone.base, bone.head)/2 + .3) & (y > -1-bone.advance) & (y < bone.length + .1)
         x, y = x[keep], y[keep]; rays = bone.rays(x, y)
     (lo, hi, hole), (lo2, hi2, hole2), share = rays
     whole = _between(lo, hi) - _between(lo, hi, -hole, hole)
     marrow = torch.minimum(_between(lo2, hi2) - _between(lo2, hi2, -hole2, hole2), whole)
-    s = _seed(bone.name, grain); share = share*(1 + .15*_grain(s % 16)[((y*4).long()+s//16) % 256, ((x*4).long()+s//4096) % 256])
-    cortex = whole-marrow
+    share = share*(1 + .15*_spongy(bone, grain, x, y)); cortex = whole-marrow
     if isinstance(bone, Tube) and bone.kind != "dp": cortex = cortex + bone.walls(x, y)*(whole > 1)
     out = [whole, cortex, marrow*share, lo, hi, lo2, hi2, share]
     if keep is None: return out
@@ -606,7 +630,7 @@ class HandScene:
         "Path lengths in mm through soft tissue and bone at the size of the picture, as it hangs (a left hand is the mirror image)."
         return self._tissues(with_lesions(self.healthy[0][1:], self.changes), self.skin)
     def _tissues(self, bone, skin):
-        solid = _pool(bone[:1] + bone_in_marrow*bone[1:], self.finer)[0]
+        cortex, spongy = _pool(bone, self.finer); solid = cortex + bone_in_marrow*spongy
         out = {"soft": (skin-solid).clamp_min(0), "bone": solid}
         return {k: v.flip(-1) for k, v in out.items()} if self.side == "L" else out
 
@@ -615,13 +639,51 @@ def healthy_paths(scene:HandScene, bones:dict, others:tuple|None=None)->tuple:
     "Without lesions: path lengths through whole bones, cortex and trabeculae in mm (3, height, width), and the label of the bone, on the fine grid of a right hand; `others`: the same for bones that are drawn already."
     frame = scene.frame
     paths, labels = (o.clone() for o in others) if others else (torch.zeros(3, *frame.size), torch.zeros(frame.size, dtype=torch.uint8))
-    for name, bone in bones.items():
-        part = frame.part(*bone.box())
-        if any(p.stop-p.start < 2 for p in part): continue
-        drawn = bone_paths(bone, frame, part, scene.person["grain"])[:3]
-        for k in range(3): paths[(k, *part)] += drawn[k]
-        labels[part][drawn[0] > .6] = scene.plan.labels["sesamoid" if name.startswith("sesamoid") else name]
+    drawn = {name: (where, lengths) for name, where, lengths in traced(bones, frame, scene.person["grain"])}
+    if not drawn: return paths, labels
+    where = torch.cat([w for w, _ in drawn.values()])
+    for k in range(3): paths[k].view(-1).index_add_(0, where, torch.cat([lengths[k] for _, lengths in drawn.values()]))
+    for name in bones:
+        if name in drawn: where, lengths = drawn[name]; labels.view(-1)[where[lengths[0] > .6]] = scene.plan.labels["sesamoid" if name.startswith("sesamoid") else name]
     return paths, labels
+
+def _in_frame(frame, part, inside):
+    "Numbers of the pixels of a frame that lie in a part of it and are true there; their numbers within the part."
+    i = inside.view(-1).nonzero()[:, 0]; wide = inside.shape[1]; row = i.div(wide, rounding_mode="floor")
+    return i.add(row, alpha=frame.size[1]-wide).add_(part[0].start*frame.size[1]+part[1].start), i
+
+def traced(bones:dict, frame:Frame, grain:int, parts:dict|None=None):  # parts: where to look for each, two slices; otherwise everywhere. Yields, for every bone in the frame: name, numbers of the pixels, path lengths in mm through whole bone, cortex and trabeculae (3 tensors)
+    "`bone_paths` of all bones where they are; tubes of a kind are traced together."
+    kinds = {}
+    for name, bone in bones.items():
+        part = parts[name] if parts else frame.part(*bone.box())
+        if any(p.stop-p.start < 2 for p in part): continue
+        if isinstance(bone, Tube): kinds.setdefault(bone.kind, []).append((name, bone, part))
+        else: yield name, *_block_lengths(bone, frame, part, grain)
+    for kind, tubes in kinds.items(): yield from _tube_lengths(kind, tubes, frame, grain)
+
+def _block_lengths(bone, frame, part, grain):
+    d, shell, x, y = block_surface(bone, frame, part); where, i = _in_frame(frame, part, d < max([0., *(b[4] for b in bone.bumps)]))
+    x, y = (v.reshape(-1)[i] for v in (x, y)); (_, high, _), (_, high2, _), share = bone.rays(x, y, (d.reshape(-1)[i], shell.reshape(-1)[i]))
+    whole, marrow = 2*(high-bone.middle), 2*(high2-bone.middle); marrow = torch.minimum(marrow, whole)
+    return where, (whole, whole-marrow, marrow*share*(1 + .15*_spongy(bone, grain, x, y)))
+
+def _tube_lengths(kind, tubes, frame, grain):
+    X, Y = frame.axes(); places = []
+    for name, bone, part in tubes:
+        q, v = bone.local(X[part[1]][None, :], Y[part[0]][:, None])
+        where, i = _in_frame(frame, part, (q.abs() < max(bone.base, bone.head)/2 + .3) & (v > -1-bone.advance) & (v < bone.length + .1)); places.append((where, q.view(-1)[i], v.view(-1)[i]))
+    counts = [len(w) for w, _, _ in places]; of = torch.repeat_interleave(torch.tensor(counts)); q, v = (torch.cat(p) for p in list(zip(*places))[1:])
+    m = tuple(torch.tensor([bone.measures for _, bone, _ in tubes]).T.contiguous().index_select(1, of))
+    section = torch.cat([bone.profile for _, bone, _ in tubes], 1).index_select(1, (v*(127/m[0])).clamp_(0, 127).long().add_(of, alpha=128))
+    ((low, high, hole), (low2, high2, hole2)), near, share = tube_rays(kind, q, v, section, m)
+    whole, marrow = _between(low, high), _between(low2, high2)
+    for length, l, h, gone in ((whole, low, high, hole), (marrow, low2, high2, hole2)): length[near] -= _between(l[near], h[near], -gone, gone)
+    marrow = torch.minimum(marrow, whole); cortex = whole-marrow
+    if kind != "dp": cortex += tube_walls(kind, q, v, m)*(whole > 1)
+    texture = torch.cat([_spongy(bone, grain, a, b) for (_, bone, _), (_, a, b) in zip(tubes, places)])
+    lengths = [p.split(counts) for p in (whole, cortex, marrow*share*(1+.15*texture))]
+    for k, (name, _, _) in enumerate(tubes): yield name, places[k][0], tuple(p[k] for p in lengths)
 
 def with_lesions(bone:Tensor, changes:dict)->Tensor:  # (cortex, trabeculae) in mm without lesions; what `lesion_changes` returns
     "The same with lesions."
@@ -659,11 +721,16 @@ def lesion_changes(scene:HandScene)->dict:
     bones, frame, plan, grain = dict(scene.bones), scene.frame, scene.plan, scene.person["grain"]
     some = {kind: [(site, s) for site, s in scene.severities.get(kind, {}).items() if s > 0] for kind in lesion_names}
     narrowing = torch.zeros(3, *frame.size) if some["narrowing"] else torch.zeros(3, 1, 1)   # what does not occur costs nothing
+    tubes = []
     for site, severity in some["narrowing"]:
         name, moved, box = plan.narrowed(bones, site, severity); part = frame.part(*box)
         if any(p.stop-p.start < 2 for p in part): continue
-        before, after = (torch.stack(bone_paths(b, frame, part, grain)[:3]) for b in (bones[name], moved))
-        narrowing[(slice(None), *part)] += after-before; bones[name] = moved
+        if isinstance(moved, Tube): tubes += [(name, bones[name], part), (name, moved, part)]
+        else:
+            before, after = (torch.stack(bone_paths(b, frame, part, grain)[:3]) for b in (bones[name], moved))
+            narrowing[(slice(None), *part)] += after-before
+        bones[name] = moved
+    if tubes: _moved(tubes, narrowing, frame, grain)
     erosion, bites, order = torch.zeros(2, *frame.size) if some["erosion"] else torch.zeros(2, 1, 1), {}, scene.person["order"]
     for site, severity in some["erosion"]:
         for name, *bite in _bites(scene.bones, plan.spots[site], severity, order.get(site)): bites.setdefault(name, []).append(bite)
@@ -675,6 +742,15 @@ def lesion_changes(scene:HandScene)->dict:
             "osteopenia": _scaled(frame, [(centres[j], 15., (-.30*s, -.70*s)) for j, s in some["osteopenia"]]), "sclerosis": _scaled(frame, [(centres[j], 6., (.22*s, 1.5*s)) for j, s in some["sclerosis"]]),
             "osteophyte": _spur_paths([p for j, s in some["osteophyte"] for p in _spurs(scene.bones, plan.spur_spots[j], s, order.get(f"spurs {j}"))], scene.healthy[0][0], frame),
             "ankylosis": _fused(scene, some["ankylosis"], narrowing)}
+
+def _moved(tubes, narrowing, frame, grain):
+    "Add to a map what tubes have gained and lost that moved: pairs of (name, tube before and after, where to look)."
+    names = [name for name, _, _ in tubes[::2]]; found = dict(zip((*(f"{n} before" for n in names), *(f"{n} after" for n in names)), (*tubes[::2], *tubes[1::2])))
+    drawn = {name: (where, lengths) for name, where, lengths in traced({name: bone for name, (_, bone, _) in found.items()}, frame, grain, {name: part for name, (_, _, part) in found.items()})}
+    for when, sign in (("after", 1), ("before", -1)):
+        where = torch.cat([drawn[f"{n} {when}"][0] for n in names])
+        for k in range(3): narrowing[k].view(-1).index_add_(0, where, torch.cat([drawn[f"{n} {when}"][1][k] for n in names]), alpha=sign)
+    for *_, part in tubes[::2]: some = narrowing[(slice(None), *part)]; some[some.abs() < 1e-5] = 0.   # rounding, where two joints are close
 
 def _scaled(frame, places):
     "Factors for cortex and trabeculae around some places: ((x, y), reach in mm, (by, by)); exactly 1 elsewhere."
@@ -853,7 +929,7 @@ def hand_image(scene:HandScene, scanner:RadiographScanner, rng=None)->Tensor:  #
     "The radiograph. Scatter and equalisation follow the hand without its lesions, so that a lesion changes the picture only where it is."
     step = scene.step[0]
     density = expose(scene.paths, scene.background, scanner, step, rng)
-    return develop(density, expose(scene.background, scene.background, scanner, step), scanner, step)[None]
+    return develop(density, expose(scene.background, scene.background, scanner, step), scanner, step, (scene.person["grain"], scene.side, scene.severities.get("pose")))[None]
 
 def _spread(maps, scene):
     "Each map blurred as far as any scanner's blur and edge enhancement can carry a change."

@@ -478,7 +478,7 @@ def knee_image(scene:KneeScene, scanner:RadiographScanner, rng=None)->Tensor:
     density = expose(now, {"all": fine(sum(base.values()))}, scanner, step, rng)
     coarse = expose(base, base, scanner, scene.every*step); background = fine(coarse)
     scanner = scanner.with_(high=max(scanner.high, float(torch.quantile(coarse, .99))+.2))   # no processor lets a bone burn out
-    return develop(scene.seen(density), scene.seen(background), scanner, step)[None]   # mirrored before, so that letters are not
+    return develop(scene.seen(density), scene.seen(background), scanner, step, (scene.person["grain"], scene.side, scene.severities["pose"]))[None]   # mirrored before, so that letters are not
 
 def exposed(scanner:RadiographScanner, rng:np.random.Generator)->RadiographScanner:
     "No two exposures are alike: dose, window and processing vary from one to the next."

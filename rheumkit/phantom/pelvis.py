@@ -234,7 +234,7 @@ def pelvis_image(scene:Exposure, scanner, rng=None)->Tensor:  # (1, rows, column
     now, base = tissue_paths(scene.now), tissue_paths(scene.healthy)
     seen, background = expose(now, base, scanner, scene.step, rng), expose(base, base, scanner, scene.step)
     middle = float(background.median()) - scanner.low - .45*(scanner.high-scanner.low)   # automatic exposure: the middle of the body becomes middle grey
-    return scene.seen(develop(seen-middle, background-middle, scanner, scene.step)[None])
+    return scene.seen(develop(seen-middle, background-middle, scanner, scene.step, (scene.person["seed"], scene.side, scene.severities.get("pose")))[None])
 
 class PathTruth(Truth):
     "The truth of a radiograph: a lesion is how many millimetres of the way of a ray it has changed."

@@ -109,9 +109,10 @@ def lettering(text:str)->Tensor:  # (5, 4·n-1), 1 where there is ink
 def lead(background:Tensor,  # Density without lesions and noise: it decides where lead lies, and letters go where it is thinnest
          scanner:RadiographScanner,
          spacing:float,      # Size of a pixel in mm
+         exposure:object=None, # What names this exposure, e.g. (person, side, pose): the same lead whenever its `repr` is the same; None: the background itself, to its last bit
         )->Tensor:           # Share of the beam that gets through, (height, width)
     "The collimator's blades and the marker."
-    rng = np.random.default_rng(zlib.crc32(background.numpy().tobytes())); h, w = background.shape; through = torch.ones(h, w)
+    rng = np.random.default_rng(zlib.crc32(background.numpy().tobytes() if exposure is None else repr(exposure).encode())); h, w = background.shape; through = torch.ones(h, w)
     y, x = (((torch.arange(n)+.5)-n/2)*spacing for n in (h, w)); x, y = x[None, :], y[:, None]
     turn, margins = math.radians(rng.normal(0, 1.2)), scanner.collimation_mm*np.exp(rng.normal(0, .3, 4))
     if scanner.collimation_mm:
@@ -175,10 +176,11 @@ def develop(density:Tensor,     # From `expose`
             background:Tensor,  # Density without lesions and noise: what the equalisation adapts to
             scanner:RadiographScanner,
             spacing:float,      # Size of a pixel in mm
+            exposure:object=None, # What names this exposure, see `lead`
            )->Tensor:           # Grey levels in [0, 1], bright where dense, (height, width)
     "The vendor's processing: lead in the beam, local contrast equalisation, edge enhancement, window, gamma, equalisation in tiles, burned-in text, bit depth."
     usual = (scanner.high-scanner.low)/4
-    if scanner.collimation_mm or scanner.marker: density = behind_lead(density, lead(background, scanner, spacing), spacing)
+    if scanner.collimation_mm or scanner.marker: density = behind_lead(density, lead(background, scanner, spacing, exposure), spacing)
     if scanner.equalise:
         sigma = scanner.equalise_mm/spacing
         level = _wide(background, sigma)

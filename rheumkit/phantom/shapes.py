@@ -58,13 +58,16 @@ class Solid:
     distance:Callable[[Tensor, Tensor, Tensor], Tensor]
     low:tuple
     high:tuple
+    moved:Callable = None   # moved(turn, shift): the same solid described anew after turning and shifting, where that is simple; None: its points are turned back
+    near:Callable = None    # near(x, y, z, reach): as `distance`, on axes that broadcast; what is farther than `reach` mm is only known to be so. None: `distance` does it
 
     def __or__(self, other): return union(self, other)
     def __and__(self, other): return intersection(self, other)
     def __sub__(self, other): return difference(self, other)
     def grown(self, by:float)->"Solid":
         "The same solid with its surface moved outwards by `by` mm (inwards if negative)."
-        return Solid(lambda x, y, z: self.distance(x, y, z) - by, *_wider(self, max(by, 0)))
+        return Solid(lambda x, y, z: self.distance(x, y, z) - by, *_wider(self, max(by, 0)), self.moved and (lambda turn, shift: self.moved(turn, shift).grown(by)),
+                     self.near and (lambda x, y, z, reach: self.near(x, y, z, reach+by) - by))
 
 def _wider(solid, by): return tuple(a-by for a in solid.low), tuple(a+by for a in solid.high)
 
@@ -97,7 +100,7 @@ def round_cone(start, end,        # Ends of the axis (x, y, z) in mm
         off = (px*px + py*py + pz*pz).addcmul(t, t - 2*s, value=length2).clamp_min_(0).sqrt_().sub_(radius_start)
         return off if radius_end == radius_start else off.sub_(t, alpha=radius_end-radius_start)
     low = np.minimum(start_-radius_start, b-radius_end); high = np.maximum(start_+radius_start, b+radius_end)
-    return Solid(distance, tuple(low), tuple(high))
+    return Solid(distance, tuple(low), tuple(high), lambda turn, shift: round_cone(turn@start_ + shift, turn@b + shift, radius_start, radius_end))
 
 def rounded_box(centre, half, rounding:float=0.)->Solid:  # Centre and half sizes (x, y, z) in mm; radius of the edges in mm
     "A box with rounded edges."
@@ -196,7 +199,16 @@ def union(*solids, blend:float=0.)->Solid:  # Solids to join; width of the fille
         out = solids[0].distance(x, y, z)
         for s in solids[1:]: out = smooth_min(out, s.distance(x, y, z), blend)
         return out
-    return Solid(distance, tuple(min(s.low[i] for s in solids)-blend/4 for i in range(3)), tuple(max(s.high[i] for s in solids)+blend/4 for i in range(3)))
+    def near(x, y, z, reach):   # each solid only in its own neighbourhood
+        axes = x.flatten(), y.flatten(), z.flatten(); out = torch.full((len(axes[2]), len(axes[1]), len(axes[0])), 1e3)
+        for s in solids:
+            lo, hi = _wider(s, reach+blend)
+            a, b, c = (slice(*torch.searchsorted(axis, torch.tensor([l, h])).tolist()) for axis, l, h in zip(axes, lo, hi)); here = out[c, b, a]
+            if not here.numel(): continue
+            d = s.near(x[..., a], y[:, b], z[c], reach+blend) if s.near else s.distance(x[..., a], y[:, b], z[c]); here.copy_(smooth_min(here, d, blend))
+        return out
+    return Solid(distance, tuple(min(s.low[i] for s in solids)-blend/4 for i in range(3)), tuple(max(s.high[i] for s in solids)+blend/4 for i in range(3)),
+                 (lambda turn, shift: union(*(place(s, turn, shift) for s in solids), blend=blend)) if any(s.moved for s in solids) else None, near)
 
 def intersection(a:Solid, b:Solid, blend:float=0.)->Solid:
     "The points in both solids, the edge rounded over `blend` mm."
@@ -221,6 +233,7 @@ def place(solid:Solid, turn:np.ndarray=None, shift=(0., 0., 0.), pivot=(0., 0., 
     "The solid turned by a rotation matrix about `pivot`, then moved by `shift` (x, y, z in mm)."
     m = np.eye(3) if turn is None else np.asarray(turn, float)
     p, s = np.asarray(pivot, float), np.asarray(shift, float)
+    if solid.moved: return solid.moved(m, p + s - m@p)
     def distance(x, y, z):
         q = (x-p[0]-s[0], y-p[1]-s[1], z-p[2]-s[2])
         return solid.distance(*(sum(m[i, j]*q[i] for i in range(3) if abs(m[i, j]) > 1e-12) + p[j] for j in range(3)))
@@ -244,7 +257,11 @@ def bump(solid:Solid,
         q = ((x-c[0])/r[0])**2 + ((y-c[1])/r[1])**2 + ((z-c[2])/r[2])**2
         return solid.distance(x, y, z) - height*(1-q).clamp_min(0)**2
     up = max(height, 0)
-    return Solid(distance, tuple(min(l, max(l-up, a-b)) for l, a, b in zip(solid.low, c, r)), tuple(max(h, min(h+up, a+b)) for h, a, b in zip(solid.high, c, r)))
+    def near(x, y, z, reach):   # beyond its reach the very numbers of the solid without it
+        q = ((x-c[0])/r[0])**2 + ((y-c[1])/r[1])**2 + ((z-c[2])/r[2])**2
+        return solid.near(x, y, z, reach) - height*(1-q).clamp_min(0)**2
+    return Solid(distance, tuple(min(l, max(l-up, a-b)) for l, a, b in zip(solid.low, c, r)), tuple(max(h, min(h+up, a+b)) for h, a, b in zip(solid.high, c, r)),
+                 None, near if solid.near and not up else None)
 
 def rough(solid:Solid,
           rng:np.random.Generator,  # Source of randomness
@@ -270,15 +287,17 @@ def chords(solid:Solid, grid:Grid,
     part = grid.box(*_wider(solid, wide))
     part = (slice(max(part[0].start-1, 0), part[0].stop), *(slice(p.start//every*every, p.stop) for p in part[1:]))  # the same samples, however large the box
     if any(p.stop-p.start <= 0 for p in part) or part[0].stop-part[0].start < 2: return out
-    d = _distances(solid.distance, grid, part, every).numpy()
+    reach = grid.spacing[0] + wide + (2*every*max(grid.spacing[1:]) if every > 1 else 0.)
+    d = _distances((lambda x, y, z: solid.near(x, y, z, reach)) if solid.near else solid.distance, grid, part, every).numpy()
+    met = (d.min(0) < wide).ravel().nonzero()[0]; d = np.ascontiguousarray(d.reshape(len(d), -1).take(met, 1))   # the rays that meet it at all
+    if len(met) == 1: met, d = met.repeat(2), d.repeat(2, 1)   # a lone ray would be added up in another order
     for i, by in enumerate(offsets):
-        off = _distances(by, grid, part, every).numpy() if callable(by) else np.broadcast_to(np.float32(by), (len(d), 1, 1))
-        before, length, outside = None, None, 0.
-        for k, (layer, less) in enumerate(zip(d, off)):     # depth by depth: what is at work stays in the cache
-            s = layer-less; size = np.abs(s)
-            if k: before += s; length += size; np.maximum(length, 1e-6, out=length); before /= length; outside = outside+before
-            before, length = s, size
-        out[(i, *part[1:])] = torch.from_numpy(((len(d)-1) - outside)*np.float32(grid.spacing[0]/2))   # the share inside is (1-d/|d|)/2, and between two depths (1-(d0+d1)/(|d0|+|d1|))/2
+        off = _distances(by, grid, part, every).numpy().reshape(len(d), -1).take(met, 1) if callable(by) else None
+        path = np.zeros([p.stop-p.start for p in part[1:]], np.float32); inside = np.empty(len(met), np.float32); some = max(16, 24000//len(d))
+        for first in range(0, len(met), some):     # some rays at a time: what is at work stays in the cache
+            rays = slice(min(first, len(met)-2), first+some); s = d[:, rays] - (np.float32(by) if off is None else off[:, rays]); size = np.abs(s)
+            ends, between = s[1:]+s[:-1], size[1:]+size[:-1]; np.maximum(between, 1e-6, out=between); ends /= between; inside[rays] = (len(d)-1) - ends.sum(0)   # the share inside is (1-d/|d|)/2, and between two depths (1-(d0+d1)/(|d0|+|d1|))/2
+        inside *= np.float32(grid.spacing[0]/2); path.ravel()[met] = inside; out[(i, *part[1:])] = torch.from_numpy(path)
     return out
 
 def _distances(distance, grid, part, every):

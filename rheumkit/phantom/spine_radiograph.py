@@ -142,17 +142,19 @@ class Film(Body):
         x, y, _ = self.points(self.middle); self.x, self.y = (t[0].expand(self.size[1:]) for t in torch.broadcast_tensors(x, y))
         zero = torch.zeros(self.size[1:]); self.soft, self.fat, self.bone = zero, zero.clone(), zero.clone()
         self.labels = torch.zeros(self.size[1:], dtype=torch.uint8)
-        self.bones, self.plates = column_of(person, region)
+        self.bones, self.plates = column_of(person, region); self.memory = {}
 
     def length(self, solid:Solid, offsets=(0.,), every:int|None=None)->Tensor:
         "Path inside a solid, or so many mm under its surface (`offsets`), averaged over the width of a pixel, so that a flat end plate does not turn into steps."
         h = .3*self.step
         both = chords(place(solid, self.turn, tuple(self.shift)), self.grid, [o+e for o in offsets for e in (-h, h)], every or self.every)
         return (both[::2]+both[1::2])/2
-    def lay(self, solid:Solid, cortex:float, mineral:float, structure:str="", texture=0., every:int|None=None)->Tensor:
+    def lay(self, solid:Solid, cortex:float, mineral:float, structure:str="", texture=0., every:int|None=None, key:tuple|None=None)->Tensor:  # key: what it may be remembered by; None: nothing
         "Add a bone: a cortex (as thick as a pixel at least, and then less dense) around marrow with so much mineral; returns the path through it."
         shown = max(cortex, 1.1*self.step); thin = cortex/shown; mineral = mineral*(1+texture)
-        whole, inside = self.length(solid, (0., -shown), every); shell = (whole-inside)*thin; inside = whole-shell
+        whole, inside = self.memory[key] if key in self.memory else self.length(solid, (0., -shown), every)
+        if key: self.memory[key] = whole, inside   # the healthy film needs most of the vertebrae again
+        shell = (whole-inside)*thin; inside = whole-shell
         self.soft = self.soft-whole+.40*inside; self.fat = self.fat + .42*inside; self.bone = self.bone + .92*shell + mineral*inside
         if structure: self.labels = torch.where(whole > 6., torch.tensor(self.structures.index(structure)+1, dtype=torch.uint8), self.labels)
         return whole
@@ -271,7 +273,7 @@ def build(film:Film, severities:dict)->Film:
     k, cortex = (1., .25+.35*p["mineral"]) if region == "lumbar" else (.6, .2+.28*p["mineral"])
     for n, b in bones.items():
         solid = vertebra(p, bones, n, region, film.severity)
-        film.lay(solid, cortex, film.marrow, n if n in film.structures else "", film.grain, every=1)
+        film.lay(solid, cortex, film.marrow, n if n in film.structures else "", film.grain, every=1, key=(n, *(film.severity(kind, f"{n} {edge}") for kind in ("squaring", "erosion") for edge in ("upper", "lower"))))
         for edge in ("upper", "lower"):
             s = film.severity("sclerosis", f"{n} {edge}") if f"{n} {edge}" in corners[region] else 0.
             if s:
@@ -296,7 +298,7 @@ def radiograph(scene:Scene, scanner, rng=None)->Tensor:  # (1, rows, columns) in
     now, base = scene.now, scene.healthy
     plain = expose(base.paths, base.paths, scanner, now.step)
     aim = .45*scanner.low + .55*scanner.high - float(plain[base.labels > 0].median() if (base.labels > 0).any() else plain.median())   # automatic exposure: the vertebrae in the middle of the window
-    return develop(expose(now.paths, base.paths, scanner, now.step, rng)+aim, plain+aim, scanner, now.step)[None]
+    return develop(expose(now.paths, base.paths, scanner, now.step, rng)+aim, plain+aim, scanner, now.step, (scene.person["seed"], now.region, scene.severities.get("pose")))[None]
 
 class FilmTruth(Truth):
     "\"structures\" (bodies of the vertebrae), \"lesions\" (tissue that a kind has changed on the way of each ray, 10 mm or more = 1), their \"reach\", and \"corners\" (row and column of each)."
