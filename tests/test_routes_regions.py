@@ -101,7 +101,8 @@ def test_the_score_of_hand_and_foot_adds_the_places_of_both_pictures(monkeypatch
 
 def test_every_system_that_measures_names_what_its_recipe_outlines():
     for name, names in systems.measured.items():
-        assert set(names) <= set(recipe(systems.served[name].recipe).structures)
+        r = recipe(systems.served[name].recipe)
+        assert set(names) <= {*r.structures, *r.lesions}, name
 
 
 def test_measures_are_in_millimetres_and_milliseconds():

@@ -67,7 +67,8 @@ def healthy_knee(normal_mm=(4.6, 5.7))->dict:  # Width of the medial and lateral
 
 def knee_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severities from 0 (none) to 1 (the worst seen) of one knee at one visit, and how the knee stood in the beam (degrees, mm)."
-    stage, pace = .55*person["burden"] + rng.normal(0, .65), float(np.exp(rng.normal(-1.6+.45*person["burden"], .55)))   # now, and how much worse from visit to visit: faster where the burden is heavy
+    stage = .55*person["burden"] + rng.normal(0, .65)
+    pace = float(np.exp(rng.normal(-1.6 + .35*person["burden"] + .25*stage, .52)))   # how much worse from visit to visit: faster where the burden is heavy and in a knee that has gone far already
     stage += visit*pace
     lead, other = ("lateral", "medial") if person["alignment"] + rng.normal(0, 1.2) > 1.6 else ("medial", "lateral")
     spread = rng.normal(0, .3, 12)
