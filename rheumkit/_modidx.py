@@ -2315,6 +2315,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'rheumkit/routes/quantification.py'),
                                                 'rheumkit.routes.quantification.extent': ( '5_routes/quantification.html#extent',
                                                                                            'rheumkit/routes/quantification.py'),
+                                                'rheumkit.routes.quantification.mean_inside': ( '5_routes/quantification.html#mean_inside',
+                                                                                                'rheumkit/routes/quantification.py'),
                                                 'rheumkit.routes.quantification.measures': ( '5_routes/quantification.html#measures',
                                                                                              'rheumkit/routes/quantification.py'),
                                                 'rheumkit.routes.quantification.outliner': ( '5_routes/quantification.html#outliner',

@@ -127,7 +127,7 @@ def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     s = _lesions(x, person, np.random.default_rng(lesion_seed))
     pain = 4.2*max(s["bone_marrow_lesion"].values()) + 3.*s["effusion"] + 2.2*max(s["cartilage_loss"].values()) + 1.3*max(s["meniscal_tear"].values()) - .6 + 1.6*person["feels"]["pain"]
     pain = float(np.clip(round(pain + own.normal(0, .9)), 0, 10))
-    force, luck = 2.6*max(s["cartilage_loss"].values()) + 1.1*max(x["attrition"].values()) + .16*pain, float(own.gumbel())
+    force, luck = 3.*max(s["cartilage_loss"].values()) + 1.1*max(x["attrition"].values()) + .08*pain, float(own.gumbel())      # what is left of the joint decides more than how much it hurts
     replaced = max(float(np.exp(4.35 - force - .55*luck)) - visit, .1)
     now, then = knee_scores(x), knee_scores(future); onset = float(own.uniform(1, 6.4)); hurts = bool(own.random() < .3+.1*pain)
     incident = now["kellgren_lawrence"] < 2 <= then["kellgren_lawrence"] and hurts

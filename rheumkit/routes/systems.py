@@ -34,7 +34,7 @@ from ..phantom.recipes import look, looks_alike, recipe
 from ..phantom.systems import served, simulate_system, systems
 from .classification import thumbnails
 from .detection import train
-from .quantification import burden, measures, outliner
+from .quantification import burden, mean_inside, measures, outliner
 from .regions import Finder, Pictures, Sites, finder, joints_of_a_limb, sacroiliac_joints, scorer, sites_of, vertebral_corners
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-005
@@ -52,7 +52,7 @@ outlined = {  # system -> what it outlines: structures or kinds of lesions, seve
 
 auxiliary = {  # system that foretells an outcome -> the grade that its network learns; a logistic regression goes on from there
     "oa-knee-xray-tkr-prediction": "kellgren_lawrence", "oa-knee-xray-progression": "kellgren_lawrence", "oa-knee-incident-challenge": "kellgren_lawrence",
-    "oa-knee-mri-tkr-prediction": "moaks_cartilage_medial", "oa-knee-mri-pain": "pain_0_10", "oa-thigh-mri-muscle": "area_quadriceps_mm2", 
+    "oa-knee-mri-tkr-prediction": "cartilage_thickness_femur_medial_mm", "oa-knee-mri-pain": "pain_0_10", "oa-thigh-mri-muscle": "area_quadriceps_mm2",
     "ra-extremity-mri-prediction": "ramris_tenosynovitis"}
 
 added = ("ra-handfoot-xray-damage",)       # systems whose answer is the sum of what is scored in both pictures
@@ -118,9 +118,7 @@ more = {  # questions that are given more than others of the same recipe: more a
     **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), dict(size=(180, 240), train=200, test=160)),
     **dict.fromkeys(("ra-hand-us-synovium-grade", "ra-hand-us-grade", "ra-hand-us-cartilage"), dict(train=320, test=250, **_gently)),
     "oa-knee-mri-pain": dict(train=400, test=200, epochs=40, lr=3e-3), "oa-knee-mri-tkr-prediction": dict(train=400, test=300),
-    **dict.fromkeys(("oa-knee-incident-challenge", "oa-thigh-mri-muscle", "ra-hand-ct-bmd", "ra-wrist-mri-tenosynovitis",
-                     "ra-hand-ct-shape", "ra-hand-mri-class", "ra-extremity-mri-prediction",
-                     "ra-wrist-mri-treatment", "spa-sij-mri-bme-class"), _gently),
+    **dict.fromkeys(("oa-knee-incident-challenge", "oa-thigh-mri-muscle", "ra-hand-ct-shape", "ra-extremity-mri-prediction", "spa-sij-mri-bme-class"), _gently),
     "ra-hand-mri-class": dict(train=110, test=90),
     "ra-wrist-mri-tenosynovitis": dict(train=100, test=100),
     "ra-wrist-mri-treatment": dict(train=190, test=240),
@@ -371,8 +369,8 @@ def measured_in(system:str, cohort:Cohort, draw:dict)->dict: # (patient, visit, 
         if rare := lesions_of(system, r): shares = draw[r.name](image, probabilities=True)[..., [measured[system].index(n) + 1 for n in rare], :, :]
         if len(rare) == len(measured[system]): return burden(shares, spacing)
         echoes = echo_times if len(raw) == len(echo_times) else ()
+        if r.modality == "CT": return mean_inside(image, draw[r.name](image, probabilities=True)[..., 1:, :, :])       # Hounsfield units are a density; shape and size would only distract from it
         found = measures(turned(i, raw) if echoes else image, draw[r.name](image), len(measured[system]), spacing, echoes)
-        if r.modality == "CT": found = found.reshape(len(measured[system]), -1)[:, 6:].ravel()       # Hounsfield units are a density; shape and size would only distract from it
         return np.concatenate([found, burden(shares, spacing)]) if rare else found
     out = {}
     for rows in cases(cohort.table, system):
@@ -593,7 +591,7 @@ def demonstrate(system:str,   # Id in `systems()`
 
 # %% ../../nbs/5_routes/04_systems.ipynb #04-systems-023
 SEEDS = [1, 2, 3]
-made_by = [f"rheumkit.{name}" for name in ("routes.systems", "routes.classification", "routes.detection", "phantom.systems", "phantom.recipes", "phantom.readers", "phantom.scanners", "images.cohort", "learning.metrics", "learning.network", "learning.training")]
+made_by = [f"rheumkit.{name}" for name in ("routes.systems", "routes.regions", "routes.quantification", "routes.classification", "routes.detection", "phantom.systems", "phantom.recipes", "phantom.readers", "phantom.scanners", "images.cohort", "learning.metrics", "learning.network", "learning.training")]
 
 def in_order()->list: # Ids
     "All systems, those with the same images one after the other."
