@@ -2390,7 +2390,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'rheumkit/routes/systems.py'),
                                          'rheumkit.routes.systems.answered': ( '5_routes/systems.html#answered',
                                                                                'rheumkit/routes/systems.py'),
-                                         'rheumkit.routes.systems.apart': ('5_routes/systems.html#apart', 'rheumkit/routes/systems.py'),
                                          'rheumkit.routes.systems.as_grades': ( '5_routes/systems.html#as_grades',
                                                                                 'rheumkit/routes/systems.py'),
                                          'rheumkit.routes.systems.as_right': ( '5_routes/systems.html#as_right',
@@ -2463,5 +2462,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                          'rheumkit.routes.systems.taught_outlines': ( '5_routes/systems.html#taught_outlines',
                                                                                       'rheumkit/routes/systems.py'),
                                          'rheumkit.routes.systems.told': ('5_routes/systems.html#told', 'rheumkit/routes/systems.py'),
+                                         'rheumkit.routes.systems.upright': ('5_routes/systems.html#upright', 'rheumkit/routes/systems.py'),
                                          'rheumkit.routes.systems.with_answer': ( '5_routes/systems.html#with_answer',
                                                                                   'rheumkit/routes/systems.py')}}}

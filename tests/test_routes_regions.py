@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from rheumkit.phantom.recipes import recipe, simulate
 from rheumkit.routes import regions, systems
-from rheumkit.routes.quantification import extent, measures, outliner
+from rheumkit.routes.quantification import extent, mean_inside, measures, outliner
 
 
 def test_a_disc_is_found_where_it_was_put_to_a_fraction_of_a_pixel():
@@ -99,12 +99,6 @@ def test_the_score_of_hand_and_foot_adds_the_places_of_both_pictures(monkeypatch
     assert len(hand.columns()) == 31 and len(foot.columns()) == 12 and answers[:, 0].tolist() == [once, 2*once, 3*once]
 
 
-def test_every_system_that_measures_names_what_its_recipe_outlines():
-    for name, names in systems.measured.items():
-        r = recipe(systems.served[name].recipe)
-        assert set(names) <= {*r.structures, *r.lesions}, name
-
-
 def test_measures_are_in_millimetres_and_milliseconds():
     labels = torch.zeros(4, 10, 12, dtype=torch.uint8); labels[1:3, 2:4, 3:9] = 1
     times = (5., 10., 20., 40.)
@@ -112,6 +106,14 @@ def test_measures_are_in_millimetres_and_milliseconds():
     volume, area, thick, slices, rows, columns, *means, t2 = measures(image, labels, 1, (3., .5, .4), times)
     assert volume == pytest.approx(24*3*.5*.4) and area == pytest.approx(12*3*.4) and thick == pytest.approx(1.)
     assert (slices, rows, columns) == pytest.approx((6., 1., 2.4), rel=.2) and t2 == pytest.approx(28, rel=.01) and means[0] == pytest.approx(float(image[0, 0, 0, 0]), rel=1e-4)
+
+
+def test_a_mean_counts_every_voxel_as_far_as_it_is_believed_to_belong():
+    image = torch.tensor([[[[1., 3.], [5., 100.]]]])                       # one channel, one slice
+    shares = torch.tensor([[[[1., .5], [0., 0.]], [[0., 0.], [1., 0.]], [[0., 0.], [0., 0.]]]])
+    assert mean_inside(image, shares).tolist() == pytest.approx([(1 + 1.5)/1.5, 5., 0.])
+    assert mean_inside(torch.cat([image, 2*image]), shares).tolist() == pytest.approx([(1 + 1.5)/1.5, 2*(1 + 1.5)/1.5, 5., 10., 0., 0.])
+    assert mean_inside(image[:, 0], shares[0]).tolist() == mean_inside(image, shares).tolist(), "a flat image is a volume of one slice"
 
 
 def test_what_was_not_found_measures_nothing():

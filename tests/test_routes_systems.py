@@ -13,7 +13,7 @@ from rheumkit.phantom.systems import served, simulate_system, systems as listed
 from rheumkit.routes import systems
 
 OUTLINE, COLUMN, CLINICAL, PLACES, MEASURE = "gca-artery-us-halo", "ra-hand-us-grade", "oa-knee-mri-tkr-prediction", "spa-sij-xray-grade", "ra-hand-us-cartilage"
-VISITS, TWO = "ra-wrist-mri-treatment", "ra-extremity-mri-prediction"
+VISITS, TWO, BOTH = "ra-wrist-mri-treatment", "ra-extremity-mri-prediction", "oa-knee-mri-pain"
 
 
 @pytest.fixture
@@ -117,6 +117,15 @@ def test_a_trial_that_measures_gives_a_whole_row_without_a_ceiling(small):
 def test_a_trial_that_measures_lesions_at_two_visits_gives_a_whole_row(small):
     r = systems.demonstrate(VISITS, seed=3)
     assert r["metric"] == "AUC" and np.isfinite([r["network"], r["baseline"], r["ceiling"]]).all() and r["low"] <= r["difference"] <= r["high"]
+
+
+def test_both_knees_of_a_patient_go_through_one_network(small):
+    found = systems.answered(BOTH, 3)
+    table, answers = found["tables"][-1], found["network"][-1]
+    right, left = (np.flatnonzero(table.side == side) for side in "RL")
+    assert len(right) == len(left) > 0 and (table.patient_id.to_numpy()[right] == table.patient_id.to_numpy()[left]).all()
+    assert answers.shape[1] == 2 and np.allclose(answers[right], answers[left][:, ::-1], atol=1e-4), "what is said of a knee is the same, whichever of the two is asked about"
+    assert np.abs(answers[right, 0] - answers[right, 1]).max() > 1e-3, "and the two knees differ"
 
 
 def test_what_is_measured_is_known_to_its_recipes():

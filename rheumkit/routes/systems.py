@@ -7,7 +7,7 @@ __all__ = ['outlined', 'auxiliary', 'added', 'yes_if_any', 'measured', 'regions'
            'metric_names', 'outcomes', 'SEEDS', 'made_by', 'Effort', 'masks', 'lead', 'effort', 'booked', 'cases',
            'case_table', 'as_right', 'even', 'seen', 'Remembered', 'same_images', 'patients_of', 'looked_at',
            'with_answer', 'score', 'linear', 'told', 'pictures', 'marked', 'read_regions', 'summed_up', 'outlined_in',
-           'apart', 'lesions_of', 'taught_outlines', 'measured_in', 'by_outlines', 'by_regions', 'answered',
+           'upright', 'lesions_of', 'taught_outlines', 'measured_in', 'by_outlines', 'by_regions', 'answered',
            'as_grades', 'columns', 'final', 'outline_truth', 'sliced', 'drawn', 'labels_of', 'place_and_grey', 'counts',
            'pooled_dice', 'all_knowing', 'ceiling', 'outline_ceiling', 'demonstrate_outline', 'demonstrate_column',
            'look_of', 'demonstrate', 'in_order', 'outdated', 'make_results', 'over_seeds']
@@ -50,7 +50,7 @@ outlined = {  # system -> what it outlines: structures or kinds of lesions, seve
     "ra-wrist-mri-change": (("oedema", "synovitis", "tenosynovitis", "erosion"),),
     "spa-sij-mri-lesion": ("oedema",), "spa-hip-mri-bme": ("oedema",), "gca-artery-us-halo": ("halo",)}
 
-auxiliary = {  # system that foretells an outcome -> the grade that its network learns; a logistic regression goes on from there
+auxiliary = {  # system that foretells an outcome -> the grade or number that its network learns; a logistic regression goes on from there
     "oa-knee-xray-tkr-prediction": "kellgren_lawrence", "oa-knee-xray-progression": "kellgren_lawrence", "oa-knee-incident-challenge": "kellgren_lawrence",
     "oa-knee-mri-tkr-prediction": "cartilage_thickness_femur_medial_mm", "oa-knee-mri-pain": "pain_0_10", "oa-thigh-mri-muscle": "area_quadriceps_mm2",
     "ra-extremity-mri-prediction": "ramris_tenosynovitis"}
@@ -106,7 +106,7 @@ efforts = {
     "muscle-ultrasound": Effort((80, 80), 200, 200), "temporal-artery-ultrasound": Effort((80, 80)), "wrist-ultrasound": Effort((80, 80))}
 
 _gently = dict(epochs=60, lr=3e-3)
-more = {  # questions that are given more than others of the same recipe: more and gentler steps, patients or pixels; settled on the patients of seed 0
+more = {  # questions that are given more than others of the same recipe: more and gentler steps, patients or pixels
     "oa-knee-mri-cartilage-lesion": dict(size=(128, 128), train=240, test=140, **_gently), "oa-knee-mri-subregions": dict(train=150, test=120, **_gently),
     "oa-knee-mri-phenotypes": dict(train=260, test=160), "oa-knee-mri-bone-flattening": dict(size=(20, 96, 96), train=100, test=70),
     "oa-knee-xray-tkr-prediction": dict(train=600, test=500), "oa-knee-xray-progression": dict(train=600, test=500),
@@ -337,11 +337,11 @@ def outlined_in(cohort:Cohort, i:int, names:tuple, about=None)->Tensor: # uint8,
     number = torch.tensor([names.index(n) + 1 for n in kinds], dtype=torch.uint8)[which]
     return torch.where(most >= .1, number, torch.zeros_like(number) if labels is None else labels)
 
-def apart(system:str, cohort:Cohort)->tuple: # List of recipes, one for each image; function of (row number, image with leading channels) -> the same as a right limb
+def upright(system:str, cohort:Cohort)->tuple: # List of recipes, one for each image; function of (row number, image with leading channels) -> the same, as a right limb
     "Which recipe made each image; and left limbs as right ones where lesions are measured, but not seen from the side, where only the order of the slices would change: these are outlined one by one."
     by = {(r.body_part, r.modality): r for r in _recipes(system)}
     made = [by[key] for key in zip(cohort.table.body_part, cohort.table.modality)]
-    def turned(i, image): return as_right(image, cohort.table.side[i], made[i].view) if lesions_of(system, made[i]) and made[i].view != "SAGITTAL" else image
+    def turned(i, image): return as_right(image, cohort.table.side.iloc[i], made[i].view) if lesions_of(system, made[i]) and made[i].view != "SAGITTAL" else image
     return made, turned
 
 def lesions_of(system:str, about)->list: # Names
@@ -350,7 +350,7 @@ def lesions_of(system:str, about)->list: # Names
 
 def taught_outlines(system:str, cohort:Cohort, patients, seed:int)->dict: # Recipe name -> Outliner
     "A network for each recipe. Where patients have volumes, it learns on the slices of the first thirty of them (of forty where lesions, which vary, are looked for)."
-    (made, turned), draw = apart(system, cohort), {}
+    (made, turned), draw = upright(system, cohort), {}
     for r in _recipes(system):
         deep, rare = cohort.pixels[made.index(r)].ndim == 4, bool(lesions_of(system, r))
         chosen = set(list(dict.fromkeys(patients))[:(40 if rare else 30) if deep else None])
@@ -362,7 +362,7 @@ def taught_outlines(system:str, cohort:Cohort, patients, seed:int)->dict: # Reci
 
 def measured_in(system:str, cohort:Cohort, draw:dict)->dict: # (patient, visit, side) -> numbers
     "What is measured of every case: of the second of two visits the change."
-    made, turned = apart(system, cohort)
+    made, turned = upright(system, cohort)
     def read(i):
         raw, r, spacing = cohort.pixels[i], made[i], cohort.spacings[i]
         image = turned(i, even(raw, r.modality))
