@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import notebooks
@@ -94,6 +95,16 @@ def test_links_of_the_course_lead_somewhere(tmp_path):
             for _, target in re.findall(r"(\]\()((?!https?:|#|mailto:|attachment:)[^)\s]+)", cell["source"]):
                 if not (file.parent/target.split("#")[0]).exists(): broken.append(f"{file.relative_to(tmp_path)}: {target}")
     assert not broken
+
+
+def test_every_name_of_the_course_is_known_where_it_is_used(tmp_path):
+    "A cell that stays must not lean on one that is left out. Names may come from `from rheumkit.all import *`."
+    import rheumkit.all
+    course.build_course(notebooks.ROOT, tmp_path/"course")
+    run = subprocess.run([sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F405,F821", "--output-format", "json", tmp_path/"course"], capture_output=True, text=True)
+    asked = {(Path(m["filename"]).relative_to(tmp_path/"course").as_posix(), m["message"].split("`")[1]) for m in json.loads(run.stdout)}
+    assert ("workshop/2_phantom/20_knee_mri.ipynb", "simulate") in asked, "the check sees names that a star brings"
+    assert not [(file, name) for file, name in sorted(asked) if not hasattr(rheumkit.all, name)]
 
 
 def test_place_survives_a_second_version_and_a_changed_one_beside(tmp_path):
