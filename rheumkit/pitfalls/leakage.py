@@ -207,7 +207,7 @@ def check(study:Study,             # What an honest researcher can hand over
     return Finding("leakage", "clear", "No patient, case or image is on both sides, and no test image looks like a training image.", "", evidence)
 
 # %% ../../nbs/6_pitfalls/01_leakage.ipynb #01-leakage-063
-DOSES, SEEDS = [0, .25, .5, .75, 1], list(range(48))
+DOSES, SEEDS = [0, .25, .5, .75, 1], list(range(96))
 
 def make_results(store:Path|None=None,     # Folder that keeps finished cells, so that a stopped run goes on
                  jobs:int=2,               # Processes

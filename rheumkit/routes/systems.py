@@ -52,8 +52,7 @@ outlined = {  # system -> what it outlines: structures or kinds of lesions, seve
 
 auxiliary = {  # system that foretells an outcome -> the grade or number that its network learns; a logistic regression goes on from there
     "oa-knee-xray-tkr-prediction": "kellgren_lawrence", "oa-knee-xray-progression": "kellgren_lawrence", "oa-knee-incident-challenge": "kellgren_lawrence",
-    "oa-knee-mri-tkr-prediction": "cartilage_thickness_femur_medial_mm", "oa-knee-mri-pain": "pain_0_10", "oa-thigh-mri-muscle": "area_quadriceps_mm2",
-    "ra-extremity-mri-prediction": "ramris_tenosynovitis"}
+    "oa-knee-mri-tkr-prediction": "cartilage_thickness_femur_medial_mm", "oa-knee-mri-pain": "pain_0_10", "oa-thigh-mri-muscle": "area_quadriceps_mm2"}
 
 added = ("ra-handfoot-xray-damage",)       # systems whose answer is the sum of what is scored in both pictures
 yes_if_any = ("ra-hand-xray-ankylosis",)   # systems that only say whether there is any of what the column counts
@@ -64,6 +63,7 @@ measured = {  # system -> what is outlined; its answer follows from what is meas
     "oa-knee-mri-bone-flattening": ("femur", "tibia", _cartilage[0], _cartilage[3]),
     "ra-hand-mri-class": ("synovitis", "tenosynovitis", "oedema", "erosion", "periarticular"),
     "ra-hand-ct-bmd": ("metacarpal 2", "metacarpal 3"),
+    "ra-extremity-mri-prediction": ("synovitis", "tenosynovitis", "oedema"),
     "ra-wrist-mri-tenosynovitis": ("tenosynovitis",),
     "ra-wrist-mri-treatment": ("oedema", "synovitis", "tenosynovitis", "erosion")}
 
@@ -118,7 +118,8 @@ more = {  # questions that are given more than others of the same recipe: more a
     **dict.fromkeys(("spa-sij-xray-grade", "spa-sij-xray-class"), dict(size=(180, 240), train=200, test=160)),
     **dict.fromkeys(("ra-hand-us-synovium-grade", "ra-hand-us-grade", "ra-hand-us-cartilage"), dict(train=320, test=250, **_gently)),
     "oa-knee-mri-pain": dict(train=400, test=200, epochs=40, lr=3e-3), "oa-knee-mri-tkr-prediction": dict(train=400, test=300),
-    **dict.fromkeys(("oa-knee-incident-challenge", "oa-thigh-mri-muscle", "ra-hand-ct-shape", "ra-extremity-mri-prediction", "spa-sij-mri-bme-class"), _gently),
+    **dict.fromkeys(("oa-knee-incident-challenge", "oa-thigh-mri-muscle", "ra-hand-ct-shape", "spa-sij-mri-bme-class"), _gently),
+    "ra-extremity-mri-prediction": dict(train=160, test=160),
     "ra-hand-mri-class": dict(train=110, test=90),
     "ra-wrist-mri-tenosynovitis": dict(train=100, test=100),
     "ra-wrist-mri-treatment": dict(train=190, test=240),
@@ -254,12 +255,13 @@ def score(task:str): # Function of (truth, answers (N, K))
 
 metric_names = {"classify": "AUC", "grade": "quadratic kappa", "regress": "correlation", "outline": "Dice"}
 
-def linear(task:str, strength:float=.01): # Has fit and predict
+def linear(task:str, strength:float=.01, parts=None): # Has fit and predict; parts: train and test rows for a cross-validation that chooses the strength of a logistic regression, None: it is `strength`
     "Logistic or ridge regression on numbers of one spread."
-    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000) if task == "classify" else RidgeCV(np.logspace(-1, 5, 13)))
+    logistic = LogisticRegression(C=strength, max_iter=2000) if parts is None else LogisticRegressionCV(Cs=np.logspace(-4, 1, 11), cv=parts, scoring="neg_log_loss", max_iter=2000)
+    return make_pipeline(StandardScaler(), logistic if task == "classify" else RidgeCV(np.logspace(-1, 5, 13)))
 
 def told(model, x:np.ndarray, task:str)->np.ndarray: # (N, classes) or (N, 1)
     return model.predict_proba(x) if task == "classify" else model.predict(x)[:, None]
@@ -511,6 +513,7 @@ outcomes = ("knee_replacement", "knee_pain", "incident_oa", "progresses", "devel
 
 def all_knowing(system:str, test:pd.DataFrame, seed:int, patients:int=1000)->float:
     "The score, on the test patients, of a linear model that knows every severity."
+    from sklearn.model_selection import GroupKFold
     cohort = simulate_system(system, patients=patients, scanner=booked(system, False), seed=10_000 + seed, size=effort(system).size)
     table = case_table(cohort.table, cases(cohort.table, system))
     one, task = with_answer(Cohort(table, np.zeros(len(table)), simulated=True), system)
@@ -520,7 +523,8 @@ def all_knowing(system:str, test:pd.DataFrame, seed:int, patients:int=1000)->flo
              and not (one.table[c].isna().any() or test[c].isna().any())]
     x = [t[names].to_numpy(float) for t in (one.table, test)]
     truth = test.answer.to_numpy() if task != "classify" else np.searchsorted(sorted(one.table.answer.unique()), test.answer)
-    return score(task)(truth, told(linear(task, .1).fit(x[0], one.table.answer), x[1], task))
+    parts = list(GroupKFold(5).split(x[0], groups=one.table.patient_id))         # how much many severities may say has to be chosen, or those that say nothing drown the others
+    return score(task)(truth, told(linear(task, parts=parts).fit(x[0], one.table.answer), x[1], task))
 
 def ceiling(system:str, test:pd.DataFrame, task:str, truth:np.ndarray, seed:int, readers:int=20)->tuple: # (agreement of two readers, or what the all-knowing model reaches; limit; who sets it: "two readers", "all-knowing" or "none")
     "How good a colleague is at a column, and how good anybody could be: who knows the truth, and still has to agree with a reader who strays from it."
@@ -573,10 +577,17 @@ def demonstrate_column(system:str, seed:int)->dict:
     return dict(task=task, network=of(truth, network), baseline=of(truth, baseline), difference=difference, ceiling=value, limit=limit, ceiling_by=by,
                 train=found["train"], test=len(table), shape=tuple(looked_at(lead(system), seed, "test").pixels[0].shape))
 
+@lru_cache(maxsize=2)
+def _sixty(system): return simulate_system(system, patients=60, seed=0, noise=False, size=effort(system).size)
+
+@lru_cache
+def _pictured(example): return look(_sixty(example))
+
 @lru_cache
 def look_of(system:str)->tuple:
-    "How the images of a system look, and what its first sixty patients would be told."
-    return look(simulate_system(system, patients=60, seed=0, noise=False, size=effort(system).size), "" if masks(system) else served[system].target)
+    "How the images of a system look, and what its first sixty patients would be told. Systems that look at the same images share what these look like."
+    def of(name): return replace(served[name], target="", clinical=()), effort(name).size
+    return _pictured(next(name for name in served if of(name) == of(system))) + (() if masks(system) else look(_sixty(system), served[system].target, images=0))
 
 def demonstrate(system:str,   # Id in `systems()`
                 seed:int,
