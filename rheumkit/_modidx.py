@@ -7,7 +7,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'rheumkit.cli': { 'rheumkit.cli.demo': ('cli.html#demo', 'rheumkit/cli.py'),
                               'rheumkit.cli.doctor': ('cli.html#doctor', 'rheumkit/cli.py'),
                               'rheumkit.cli.findings': ('cli.html#findings', 'rheumkit/cli.py'),
-                              'rheumkit.cli.has_fast_bfloat16': ('cli.html#has_fast_bfloat16', 'rheumkit/cli.py'),
                               'rheumkit.cli.how_long': ('cli.html#how_long', 'rheumkit/cli.py'),
                               'rheumkit.cli.lab': ('cli.html#lab', 'rheumkit/cli.py'),
                               'rheumkit.cli.lab_command': ('cli.html#lab_command', 'rheumkit/cli.py'),

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['WIDGET', 'NOT_FOR_LEARNERS', 'GRADING_SERVERS', 'lab_command', 'put_to_sleep', 'quiet_config', 'run_until_told',
-           'lab', 'version_of', 'widget_trouble', 'processor_trouble', 'has_fast_bfloat16', 'findings', 'doctor',
-           'demo', 'modules_with_results', 'how_long', 'make_results', 'list_recipes', 'simulate_files', 'run_class',
-           'parser', 'main']
+           'lab', 'version_of', 'widget_trouble', 'processor_trouble', 'findings', 'doctor', 'demo',
+           'modules_with_results', 'how_long', 'make_results', 'list_recipes', 'simulate_files', 'run_class', 'parser',
+           'main']
 
 # %% ../nbs/cli.ipynb #cli-002
 import argparse
@@ -127,18 +127,12 @@ def processor_trouble()->str|None:
         return "settings ask for a graphics card (device = cuda), but torch finds none: set device = auto, or install a torch that was built for your card"
     return None
 
-# %% ../nbs/cli.ipynb #cli-012
-def has_fast_bfloat16()->bool:
-    "Whether the processor multiplies in bfloat16 itself, so that training in it gains."
-    import torch
-    capable = getattr(getattr(torch, "cpu", None), "get_capabilities", None)
-    if capable is not None: return any(v for k, v in capable().items() if "bf16" in k or "amx" in k)
-    return any(getattr(torch.cpu, name, lambda: False)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-
 # %% ../nbs/cli.ipynb #cli-013
 def findings()->list[tuple]:
     "What the doctor looks at: (what, what was found, what to do about it or None if all is well)."
     import torch
+
+    from rheumkit.learning.training import bf16_gains
     checks = [("rheumkit", rheumkit.__version__, None), ("python", platform.python_version(), None if sys.version_info >= (3, 11) else "rheumkit needs Python 3.11 or newer")]
     for package in ("torch", "torchvision", "fastai", "monai", "grad-cam", "pydicom", "highdicom", "pandas", "scikit-learn", "jupyterlab", "ipywidgets"):
         found = version_of(package)
@@ -149,7 +143,7 @@ def findings()->list[tuple]:
     device = best_device()
     card = f" ({torch.cuda.get_device_name()})" if device.startswith("cuda") and torch.cuda.is_available() else f" ({os.cpu_count()} cores, torch uses {torch.get_num_threads()})"
     checks.append(("trains on", device + card, processor_trouble()))
-    checks.append(("bfloat16", "fast on this processor" if has_fast_bfloat16() else "not faster on this processor; training uses float32", None))
+    checks.append(("bfloat16", "fast on this processor" if bf16_gains("cpu") else "not faster on this processor; training uses float32", None))
     trouble = widget_trouble()
     checks.append(("widgets", "will not render" if trouble else "should render in JupyterLab", trouble))
     own, root = course.course_folder(), Path(rheumkit.__file__).parents[1]

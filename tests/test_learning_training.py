@@ -1,4 +1,5 @@
 """The learner on made-up discs whose truth is known."""
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from rheumkit.images.cohort import Cohort
 from rheumkit.learning.metrics import auc, dice
+from rheumkit.learning.network import small_network
 from rheumkit.learning.training import Augment, Batches, fit, learner, predictions, segment
 
 
@@ -48,6 +50,14 @@ def test_same_seed_same_weights_and_the_callers_random_numbers_stay(splits):
     assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(a, b) for a, b in zip(weights[0].values(), weights[1].values()))
     assert not all(torch.equal(a, b) for a, b in zip(weights[0].values(), weights[2].values()))
+
+
+def test_a_function_that_makes_a_network_draws_its_first_weights_from_the_seed(splits):
+    narrow = partial(small_network, widths=(4, 8))
+    one, same, usual = (learner(splits, "grade", seed=3, network=n).model.network for n in (narrow, narrow, small_network))
+    assert len(one.blocks) == 2 and one.head.out_features == len(learner(splits, "grade").aim.classes)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(usual.parameters(), learner(splits, "grade", seed=3).model.network.parameters()))
 
 
 @pytest.mark.parametrize("target,task", [("large", "classify"), ("grade", "grade"), ("radius_mm", "regress"), ("disc", "segment"), ("lesions", "segment")])

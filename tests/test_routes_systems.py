@@ -207,6 +207,10 @@ def test_the_kept_table_is_of_the_present_code():
     assert not stale("systems"), "the code that made the table of systems has changed: run `rheumkit results systems`"
 
 
+def test_every_row_of_the_kept_table_is_of_todays_phantom():
+    assert systems.outdated(results("systems")) == [], "these systems look otherwise today than when their rows were made: run `rheumkit results systems`"
+
+
 def test_the_kept_table_has_every_system_and_says_honestly_which_fail():
     table = results("systems")
     assert set(table.system) == set(served)

@@ -27,7 +27,7 @@ from rheumkit.core.sweeps import results, results_folder, save_results
 from rheumkit.images.cohort import Cohort
 from rheumkit.images.dicom import read_dicom, read_series
 from rheumkit.learning.metrics import Estimate, auc, dice, interval
-from rheumkit.learning.training import Augment
+from rheumkit.learning.training import Augment, bf16_gains
 from rheumkit.phantom.realism import spectrum_and_greys
 from rheumkit.phantom.recipes import recipe, simulate
 
@@ -381,7 +381,7 @@ def drawing_network(courses, seed=0, batch=32):
         for rows in (r for _ in range(epochs) for r in torch.randperm(len(images), generator=generator)[:steps*batch].split(batch)):
             x, y = change(images[rows].float()/255, maps[rows], generator)
             x = torch.where(torch.rand(len(x), 1, 1, 1, generator=generator) < .08, 1 - x, x)
-            with torch.autocast("cpu", torch.bfloat16): drawn = network(x)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16_gains()): drawn = network(x)
             loss = drawing_loss(drawn.float(), y, full)
             optimiser.zero_grad()
             loss.backward()

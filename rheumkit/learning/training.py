@@ -279,7 +279,7 @@ def _fastai():
 def learner(splits,               # Object with .train and .valid, both cohorts; .valid may be None or empty, and only feeds the metrics
             target:str,           # Column of the table, or name of a truth mask
             task:str|None=None,   # "classify", "grade", "regress" or "segment"; None guesses from the target
-            network:nn.Module|None=None,  # Your own network, for images of mean 0 and SD 1; None takes `small_network` or `small_unet`
+            network=None,         # Your own network, for images of mean 0 and SD 1, or a function of (channels, outputs, dims) that makes it; None takes `small_network` or `small_unet`
             loss=None,            # Your own loss, function of (output, target); None takes `loss_for`
             size:int|tuple|None=None,     # Resize images to this (rows, columns), or (slices, rows, columns)
             seed:int|None=None,   # First weights, order, augmentation and dropout come from this; None takes `settings.seed`
@@ -310,7 +310,7 @@ def learner(splits,               # Object with .train and .valid, both cohorts;
     device = _device()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if network is None: network = (small_unet if task == "segment" else small_network)(x.shape[1], len(aim.classes) or 1, dims)
+        if not isinstance(network, nn.Module): network = (network or (small_unet if task == "segment" else small_network))(x.shape[1], len(aim.classes) or 1, dims)
     model = Scaled(network, x.mean(axes), x.std(axes).clamp_min(1e-6), target_mean, target_sd, bf16=bf16_gains(device), squeeze=task == "regress")
     if dims == 2: model = model.to(memory_format=torch.channels_last)
     if augment is True: augment = Augment()

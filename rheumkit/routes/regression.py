@@ -7,11 +7,13 @@ __all__ = ['grade', 'confusion', 'confusion_figure', 'reader_ceiling']
 
 # %% ../../nbs/5_routes/03_regression.ipynb #03-regression-002
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from ..learning.metrics import accuracy, auc, interval, mean_absolute_error, quadratic_kappa
+from ..learning.network import small_network
 from ..learning.training import learner, predictions
 from ..phantom.readers import Reader
 from ..phantom.recipes import recipe
@@ -26,10 +28,11 @@ def grade(splits,                # Splits whose tables have the column `target`
           seed:int=0,
           mirror:dict|None=None, # Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones
           size:int|None=None,    # Shrink images to this height and width: faster, and less detail
+          widths:tuple=(16, 32, 64, 128), # Feature maps of the four blocks of `small_network`
          )->Route:               # Figures: quadratic_kappa, mean_absolute_error, accuracy, auc
     "Route C: a network learns the grade; the class follows from the expected grade."
     start = time.perf_counter()
-    learn = learner(splits, target, task="grade", seed=seed, mirror=mirror, size=size, batch=batch_for(splits.train))
+    learn = learner(splits, target, task="grade", seed=seed, mirror=mirror, size=size, batch=batch_for(splits.train), network=partial(small_network, widths=widths))
     train(learn, epochs, lr, "route C")
     table = predictions(learn, splits.test, shifts=5)
     truth, patients = table.target.to_numpy(float), table.patient_id.to_numpy()
