@@ -159,11 +159,11 @@ def run_routes(cohort:Cohort=None,        # Images; None: those of `table`, or s
     run_a(results, a, min(patients, OUTLINED//2), tell)
     mirror = _mirror(cohort)
     n = len(splits.train)
-    lr, size, widths = (1e-2, None, (16, 32, 64, 128)) if n > 1000 else (5e-3, 64, (8, 16, 32, 64))     # from few images a network learns more, and sooner, from coarse ones, and a narrow one as much
+    lr, size = (1e-2, None) if n > 1000 else (5e-3, 64)     # from few images a network learns more, and sooner, from coarse ones
     with step(seconds, "baseline: logistic regression on thumbnails", tell): results.baseline = baseline_auc(splits, seed)
-    with step(seconds, "route B: train and judge", tell): results.routes["B"] = classify(splits, epochs=epochs_for(n, b), lr=lr, seed=seed, mirror=mirror, size=size, widths=widths)
+    with step(seconds, "route B: train and judge", tell): results.routes["B"] = classify(splits, epochs=epochs_for(n, b), lr=lr, seed=seed, mirror=mirror, size=size)
     if is_grade(cohort.table[label]):
-        with step(seconds, "route C: train and judge", tell): results.routes["C"] = grade(splits, label, positive="positive", epochs=epochs_for(n, c), lr=lr, seed=seed, mirror=mirror, size=size, widths=widths)
+        with step(seconds, "route C: train and judge", tell): results.routes["C"] = grade(splits, label, positive="positive", epochs=epochs_for(n, c), lr=lr, seed=seed, mirror=mirror, size=size)
     else: results.skipped["C"] = f"the column {label} holds classes, not grades: there is nothing to score"
     return results
 
