@@ -7,7 +7,7 @@
 #   make bench     how fast it is, against other libraries; RHEUMKIT_REAL=folder for those on real images
 #   make results   the tables over doses and seeds that the pitfalls show (long; goes on where it stopped)
 #   make realism   real images (RHEUMKIT_REAL=folder) beside simulated ones -> realism/
-#   make samples   data_samples/, the small simulated cohort (same versions and seed, same bytes)
+#   make samples   data_samples/, the small simulated cohort (same versions, seed and kind of processor: same bytes)
 #   make refresh   run notebooks and clean them in place; make refresh NB=nbs/3_learning/00_convolution.ipynb for one
 #   make export    notebooks -> modules
 #   make docs      the course as a web page, with search and API, to be read offline -> build/docs/html/index.html

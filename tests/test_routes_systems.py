@@ -27,7 +27,7 @@ def small(monkeypatch):
 
 
 def forget():
-    for cached in (systems._looked, systems.answered, systems.sliced, systems.drawn, systems.patients_of, systems.same_images, systems._pictures, systems._found, systems.look_of): cached.cache_clear()
+    for cached in (systems._looked, systems.answered, systems.sliced, systems.drawn, systems.patients_of, systems.same_images, systems._pictures, systems._found, systems._sixty, systems._pictured, systems.look_of): cached.cache_clear()
 
 
 def test_every_system_has_an_effort_that_fits_its_recipe_and_names_that_exist():
