@@ -58,6 +58,7 @@ def test_a_function_that_makes_a_network_draws_its_first_weights_from_the_seed(s
     assert len(one.blocks) == 2 and one.head.out_features == len(learner(splits, "grade").aim.classes)
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters()))
     assert all(torch.equal(a, b) for a, b in zip(usual.parameters(), learner(splits, "grade", seed=3).model.network.parameters()))
+    with pytest.raises(TypeError, match="function of"): learner(splits, "grade", network=(8, 16))
 
 
 @pytest.mark.parametrize("target,task", [("large", "classify"), ("grade", "grade"), ("radius_mm", "regress"), ("disc", "segment"), ("lesions", "segment")])

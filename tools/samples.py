@@ -34,7 +34,7 @@ Every image in this folder was computed; no patient was imaged. The DICOM files 
 `masks/structures/` holds label maps, one number a structure. In Python: `Cohort.from_table("data_samples/knees/table.csv")`.
 
 Made by `make samples`; the same versions and seeds give the same bytes (`checksums.json`)
-on the same kind of processor. Another kind rounds otherwise: in about one of a thousand pixels by one grey level, and in the last digits of the tables.
+on the same kind of processor. Another kind rounds otherwise: here and there a pixel falls on the next grey level, and the last digits of the tables differ.
 Licence: CC BY 4.0, as the lessons' text.
 """
 

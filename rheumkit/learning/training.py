@@ -310,6 +310,7 @@ def learner(splits,               # Object with .train and .valid, both cohorts;
     device = _device()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if not (network is None or callable(network)): raise TypeError(f"network is {network!r}: give a torch module, or a function of (channels, outputs, dims) that makes one")
         if not isinstance(network, nn.Module): network = (network or (small_unet if task == "segment" else small_network))(x.shape[1], len(aim.classes) or 1, dims)
     model = Scaled(network, x.mean(axes), x.std(axes).clamp_min(1e-6), target_mean, target_sd, bf16=bf16_gains(device), squeeze=task == "regress")
     if dims == 2: model = model.to(memory_format=torch.channels_last)

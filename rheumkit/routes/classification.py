@@ -82,11 +82,11 @@ def classify(splits,               # Splits whose tables have the column `target
              seed:int=0,
              mirror:dict|None=None,# Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones
              size:int|None=None,   # Shrink images to this height and width: faster, and less detail
-             widths:tuple=(16, 32, 64, 128), # Feature maps of the four blocks of `small_network`
+             widths:tuple|None=None, # Feature maps of the blocks of `small_network`; None: its usual ones
             )->Route:              # Figures: auc, accuracy, sensitivity, specificity (at probability 0.5)
     "Route B: a network learns the class from whole images; asked five times, of slightly shifted copies, it answers once, with the mean."
     start = time.perf_counter()
-    learn = learner(splits, target, task="classify", seed=seed, mirror=mirror, size=size, batch=batch_for(splits.train), network=partial(small_network, widths=widths))
+    learn = learner(splits, target, task="classify", seed=seed, mirror=mirror, size=size, batch=batch_for(splits.train), network=partial(small_network, widths=widths) if widths else None)
     train(learn, epochs, lr, "route B")
     table = predictions(learn, splits.test, shifts=5).rename(columns={"p1": "probability"}).drop(columns="p0")
     truth, patients = table.target.to_numpy(int), table.patient_id.to_numpy()

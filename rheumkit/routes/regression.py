@@ -28,11 +28,11 @@ def grade(splits,                # Splits whose tables have the column `target`
           seed:int=0,
           mirror:dict|None=None, # Rows to mirror, e.g. {"side": "L"}, so that all limbs look like right ones
           size:int|None=None,    # Shrink images to this height and width: faster, and less detail
-          widths:tuple=(16, 32, 64, 128), # Feature maps of the four blocks of `small_network`
+          widths:tuple|None=None, # Feature maps of the blocks of `small_network`; None: its usual ones
          )->Route:               # Figures: quadratic_kappa, mean_absolute_error, accuracy, auc
     "Route C: a network learns the grade; the class follows from the expected grade."
     start = time.perf_counter()
-    learn = learner(splits, target, task="grade", seed=seed, mirror=mirror, size=size, batch=batch_for(splits.train), network=partial(small_network, widths=widths))
+    learn = learner(splits, target, task="grade", seed=seed, mirror=mirror, size=size, batch=batch_for(splits.train), network=partial(small_network, widths=widths) if widths else None)
     train(learn, epochs, lr, "route C")
     table = predictions(learn, splits.test, shifts=5)
     truth, patients = table.target.to_numpy(float), table.patient_id.to_numpy()
