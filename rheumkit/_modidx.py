@@ -20,6 +20,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                               'rheumkit.cli.quiet_config': ('cli.html#quiet_config', 'rheumkit/cli.py'),
                               'rheumkit.cli.run_class': ('cli.html#run_class', 'rheumkit/cli.py'),
                               'rheumkit.cli.run_until_told': ('cli.html#run_until_told', 'rheumkit/cli.py'),
+                              'rheumkit.cli.share_the_cores': ('cli.html#share_the_cores', 'rheumkit/cli.py'),
                               'rheumkit.cli.simulate_files': ('cli.html#simulate_files', 'rheumkit/cli.py'),
                               'rheumkit.cli.version_of': ('cli.html#version_of', 'rheumkit/cli.py'),
                               'rheumkit.cli.widget_trouble': ('cli.html#widget_trouble', 'rheumkit/cli.py')},

@@ -6,7 +6,7 @@
 __all__ = ['WIDGET', 'NOT_FOR_LEARNERS', 'GRADING_SERVERS', 'lab_command', 'put_to_sleep', 'quiet_config', 'run_until_told',
            'lab', 'version_of', 'widget_trouble', 'processor_trouble', 'findings', 'doctor', 'demo',
            'modules_with_results', 'how_long', 'make_results', 'list_recipes', 'simulate_files', 'run_class', 'parser',
-           'main']
+           'share_the_cores', 'main']
 
 # %% ../nbs/cli.ipynb #cli-002
 import argparse
@@ -295,10 +295,16 @@ def parser()->argparse.ArgumentParser:
     one.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     return top
 
+# %% ../nbs/cli.ipynb #cli-022e
+def share_the_cores()->None:
+    "Let waiting threads of torch sleep, unless the environment says otherwise (`OMP_WAIT_POLICY`, OpenMP 5.2 section 21.7). It works for what loads torch afterwards: this process and those it starts."
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # %% ../nbs/cli.ipynb #cli-023
 def main(argv:list[str]|None=None)->int:
     "The command `rheumkit`."
     said = parser().parse_args(argv)
+    share_the_cores()
     if said.command == "lab": return lab(said.folder, not said.no_browser, said.port)
     if said.command == "doctor": return doctor()
     if said.command == "class": return run_class(said)

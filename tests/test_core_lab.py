@@ -9,6 +9,7 @@ import sys
 import pytest
 from servers import LAB, free_port, places, wait_for
 
+from rheumkit import cli
 from rheumkit.cli import run_until_told
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals as these are sent on POSIX systems only")
@@ -58,3 +59,16 @@ def test_who_does_not_listen_is_ended_when_told_twice(tmp_path):
 
 
 def test_the_exit_status_is_passed_on(): assert run_until_told([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+
+
+def test_every_command_shares_the_cores_unless_told_otherwise(monkeypatch, tmp_path):
+    "What `rheumkit lab` starts, and so every kernel, is asked to let go of a core while it waits; who set it otherwise keeps it so."
+    def waits(**said):
+        seen = []
+        monkeypatch.setattr(cli, "run_until_told", lambda command, **where: seen.append(where["env"]["OMP_WAIT_POLICY"]) or 0)
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        for name, value in said.items(): monkeypatch.setenv(name, value)
+        assert cli.main(["lab", "--no-browser", "--folder", str(tmp_path/"course")]) == 0
+        return seen
+    assert waits() == ["PASSIVE"]
+    assert waits(OMP_WAIT_POLICY="ACTIVE") == ["ACTIVE"]
