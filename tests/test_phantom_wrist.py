@@ -6,7 +6,7 @@ import torch
 from rheumkit.phantom.mri import tissues
 from rheumkit.phantom.readers import Reader
 from rheumkit.phantom.recipes import simulate
-from rheumkit.phantom.wrist import bones, lesions, scores, structures, truth, wrist_mri, wrist_scanners
+from rheumkit.phantom.wrist import bones, lesions, scores, sheaths, structures, truth, wrist_mri, wrist_scanners
 
 SIZE = (11, 64, 64)
 NONE = {kind: {} for kind in lesions}
@@ -38,6 +38,22 @@ def test_oedema_fills_the_share_of_the_bone_that_it_claims(person):
     for fraction in (.2, .5, .8):
         part = truth(wrist_mri.scene(person, "R", {**NONE, "oedema": {"capitate": fraction}}, size=size))["lesions"][0].sum()
         assert abs(float(part/whole) - fraction) < .1
+
+def test_the_map_of_sheaths_says_which_are_inflamed_and_where(person):
+    ill = {"extensor I": 3., "extensor VI": 4., "ulnar bursa": 2.}
+    right, left = (rendered(person, side, size=(22, 64, 64), tenosynovitis=ill)[1] for side in "RL")
+    for said in (right, left):
+        assert said["sheaths"].dtype == torch.uint8 and said["sheaths"].shape == said["structures"].shape
+        assert set(said["sheaths"].unique().tolist()) == {0, *(sheaths.index(s) + 1 for s in ill)}
+        lesion = said["lesions"][lesions.index("tenosynovitis")] >= .2
+        assert (said["sheaths"][lesion] > 0).float().mean() > .97, "the lesion lies in an inflamed sheath"
+    def middle(said, sheath): return (said["sheaths"] == sheaths.index(sheath) + 1).nonzero().float().mean(0)
+    for sheath in ill: assert abs(float(middle(right, sheath)[2] + middle(left, sheath)[2]) - 63) < 6, "a left wrist is the mirror of a right one"
+    assert middle(right, "ulnar bursa")[0] > middle(right, "extensor VI")[0] + 4, "flexors lie on the palm's side"
+    assert middle(right, "extensor VI")[2] > middle(right, "extensor I")[2] + 15
+    assert not rendered(person)[1]["sheaths"].any()
+    slice_ = wrist_mri.truth(wrist_mri.scene(person, "R", {**NONE, "tenosynovitis": ill}, size=(64, 64)))["sheaths"]
+    assert slice_.shape == (64, 64)
 
 def test_sides_and_visits_share_the_anatomy(person):
     right, left = (rendered(person, side)[1]["structures"] for side in "RL")

@@ -11,9 +11,10 @@ from rheumkit.images.cohort import Cohort
 from rheumkit.phantom.recipes import recipe
 from rheumkit.phantom.systems import served, simulate_system, systems as listed
 from rheumkit.routes import systems
+from rheumkit.routes.quantification import outliner
 
 OUTLINE, COLUMN, CLINICAL, PLACES, MEASURE = "gca-artery-us-halo", "ra-hand-us-grade", "oa-knee-mri-tkr-prediction", "spa-sij-xray-grade", "ra-hand-us-cartilage"
-VISITS, TWO, BOTH = "ra-wrist-mri-treatment", "ra-extremity-mri-prediction", "oa-knee-mri-pain"
+VISITS, TWO, BOTH, ACROSS = "ra-wrist-mri-treatment", "ra-extremity-mri-prediction", "oa-knee-mri-pain", "ra-wrist-mri-tenosynovitis"
 
 
 @pytest.fixture
@@ -117,6 +118,26 @@ def test_a_trial_that_measures_gives_a_whole_row_without_a_ceiling(small):
 def test_a_trial_that_measures_lesions_at_two_visits_gives_a_whole_row(small):
     r = systems.demonstrate(VISITS, seed=3)
     assert r["metric"] == "AUC" and np.isfinite([r["network"], r["baseline"], r["ceiling"]]).all() and r["low"] <= r["difference"] <= r["high"]
+
+
+def test_a_trial_that_also_outlines_across_gives_a_whole_row(small, monkeypatch):
+    monkeypatch.setattr(systems, "outliner", lambda *known, **how: outliner(*known, **{**how, "slices": 60, "epochs": 2}))
+    monkeypatch.setitem(systems.efforts, "wrist-mri", replace(systems.efforts["wrist-mri"], size=(8, 32, 32), train=8, test=6))
+    r = systems.demonstrate(ACROSS, seed=3)
+    assert r["metric"] == "correlation" and np.isfinite([r["network"], r["baseline"], r["ceiling"]]).all() and r["low"] <= r["difference"] <= r["high"]
+
+
+def test_what_is_outlined_across_is_a_map_of_its_recipe_and_measured_place_by_place():
+    for name, what in systems.crosswise.items(): assert name in systems.measured and all(what in r.maps for r in systems._recipes(name))
+    cohort = systems.simulate_system(ACROSS, patients=1, scanner=systems.booked(ACROSS, False), seed=1, size=(8, 24, 24))
+    along = lambda image, probabilities: torch.full((image.shape[1], 2, *image.shape[-2:]), .5)
+    def sites(image, probabilities):                                                 # of three places: nothing, a tenth and four tenths of every voxel
+        assert image.shape[1:] == (24, round(50/92*24), 24), "the rows are slices now, and as far apart as the columns"
+        return torch.tensor([.5, 0., .1, .4])[None, :, None, None].expand(24, 4, *image.shape[-2:])
+    alone, both = (systems.measured_in(ACROSS, cohort, {"wrist-mri": along}, s) for s in (None, sites))
+    volume = 50*92*92
+    for key, numbers in both.items():
+        assert numbers[:-3] == pytest.approx(alone[key]) and numbers[-3:] == pytest.approx([0, (.1*volume)**.5, (.4*volume)**.5], rel=1e-4)
 
 
 def test_what_tells_is_not_drowned_by_what_does_not():

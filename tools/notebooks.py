@@ -29,9 +29,9 @@ def all_notebooks(nbs=ROOT/"nbs"):
 
 
 def environment():
-    "What a notebook is run with: static twins instead of widgets, figures inside the page, and this checkout of the package."
+    "What a notebook is run with: static twins instead of widgets, figures inside the page, this checkout, and threads that let go of a core while they wait."
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return os.environ | {"RHEUMKIT_STATIC": "1", "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONPATH": path,
+    return {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | {"RHEUMKIT_STATIC": "1", "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONPATH": path,
                          "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 

@@ -114,7 +114,7 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
     for score, scale in r.scales.items():
         table[score] = reader.read(table[score + "_true"], scale, seed=[seed, zlib.crc32(r.name.encode()), zlib.crc32(score.encode())])
     source = r.name if r.name in _where and recipe(r.name) is r else r      # a name travels lightly to another process; a changed recipe has to go itself
-    parts = {what: _Rendered(source, persons, cases, what, size, noise, seed) for what in ("pixels", "structures", "lesions", "reach")}
+    parts = {what: _Rendered(source, persons, cases, what, size, noise, seed) for what in ("pixels", "structures", "lesions", "reach", *r.maps)}
     return Cohort(table, parts.pop("pixels"), truth=parts, spacing=r.spacing(size), name=r.name, simulated=True)
 
 # %% ../../nbs/2_phantom/08_recipes.ipynb #08-recipes-l1

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['bones', 'compartments', 'sheaths', 'structures', 'lesions', 'wrist_scanners', 'wrist_mri', 'person_bones', 'fitted',
            'Body', 'soft_tissue', 'measure_bones', 'joints', 'draw_bones', 'tendons', 'fibrocartilage', 'assessed',
-           'bone_lesions', 'cavity', 'synovitis', 'tenosynovitis', 'spacing', 'scene', 'image', 'truth', 'person',
-           'disease', 'oedema_grade', 'synovitis_grade', 'tenosynovitis_grade', 'erosion_grade', 'scores',
-           'wrist_slice']
+           'bone_lesions', 'cavity', 'synovitis', 'tenosynovitis', 'spacing', 'scene', 'image', 'inflamed_sheaths',
+           'truth', 'person', 'disease', 'oedema_grade', 'synovitis_grade', 'tenosynovitis_grade', 'erosion_grade',
+           'scores', 'wrist_slice']
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-002
 import math
@@ -161,6 +161,7 @@ class Body:
         self.turn, self.shift = turn, np.array(where.get("shift", (0., 0., 0.)), float)
         self.voxel = sum(self.grid.spacing)/3/self.scale      # width of a soft edge, in the anatomy's mm
         self.solids = person_bones(self.shape); self.layers = []
+        self.inflamed = {}      # Sheath -> part of the grid, how much of each of its voxels is inside
         self.textures, self.splines, self.axes = {}, {}, [self.grid.axis(i) for i in range(3)]
 
     def part(self, low, high)->tuple:
@@ -455,6 +456,7 @@ def tenosynovitis(body, sheath, tubes, thick):
     t = thick*(1-((y-middle)/half)**2).clamp_min(0)**.75*(1+.18*body.texture(5., 15, part)).clamp(.5, 1.4)
     taken = body.share(d-t, 1.)*(t > .05)*body.share(body.limb[part]+body.shape["skin"]+1, 1.)
     fluid = (.5+.5*body.texture(5., 16, part)).clamp(.15, .85)
+    body.inflamed[sheath] = part, taken
     body.add(part, .92*taken, "synovium", lesion="tenosynovitis", marks=False)
     body.add(part, .92*taken*fluid, "fluid", lesion="tenosynovitis", marks=False)
 
@@ -475,13 +477,23 @@ def image(scene:dict, scanner:MRIScanner, rng=None)->Tensor:  # (2, depth, heigh
     return seen[:, 0] if scene["single"] else seen
 
 
+def inflamed_sheaths(body)->Tensor:  # (slices, rows, columns) uint8, not mirrored
+    "Label k+1 where the k-th of `sheaths` is inflamed: a tenth of a voxel or more lies inside it, its tendons included; of several sheaths the one that most of it lies inside."
+    most, labels = torch.zeros(body.size), torch.zeros(body.size, dtype=torch.uint8)
+    for sheath, (part, taken) in body.inflamed.items():
+        whole = torch.zeros(body.size[0]*body.thin, *body.size[1:]); whole[part] = taken
+        share = whole.reshape(body.size[0], body.thin, *body.size[1:]).mean(1)
+        labels[(share >= .1) & (share > most)] = sheaths.index(sheath) + 1
+        most = torch.maximum(most, share)
+    return labels
+
 def truth(scene:dict)->dict:
-    "Structures; how much of every voxel is each kind of lesion; and where the image may differ because of it (the point spread carries it three pixels)."
+    "Structures; how much of every voxel is each kind of lesion; where the image may differ because of it (the point spread carries it three pixels); and which sheath is inflamed."
     size = scene["size"]; fine = (size[0]*scene["thin"], *size[1:])
     amounts = lesion_amounts(scene["layers"], fine, len(lesions))
     amounts = amounts.reshape(len(lesions), size[0], scene["thin"], *size[1:]).mean(2)
     labels = label_map(scene["layers"], fine)[::scene["thin"]]
-    out = {"structures": labels, "lesions": torch.where(amounts >= Truth.least, amounts, 0.), "reach": faded(amounts, (3, 3))}
+    out = {"structures": labels, "lesions": torch.where(amounts >= Truth.least, amounts, 0.), "reach": faded(amounts, (3, 3)), "sheaths": inflamed_sheaths(scene["body"])}
     out = {key: v.flip(-1) if scene["flip"] else v for key, v in out.items()}
     return {key: v.squeeze(-3) for key, v in out.items()} if scene["single"] else out
 
@@ -554,7 +566,7 @@ wrist_scanners = {
                                  acquired=(.9, 1.), bias=.32, towards=(.3, -.1, .3), leak=.5, gain=(1.1, 1.6))}
 
 wrist_mri = Recipe(name="wrist-mri", title="MRI of the wrist, T1 and fat-suppressed: bone marrow oedema, synovitis, tenosynovitis (RAMRIS)", modality="MR", body_part="WRIST", view="CORONAL",
-    size=(22, 96, 96), scanners=wrist_scanners, structures=structures, lesions=lesions,
+    size=(22, 96, 96), scanners=wrist_scanners, structures=structures, lesions=lesions, maps=("sheaths",),
     scales={"ramris_oedema": (0, 45, 1.7), "ramris_synovitis": (0, 9, .8), "tenosynovitis": (0, 30, 1.5), "ramris_erosion": (0, 150, 1.)},
     person=person, causes=rheumatoid, disease=disease, scene=scene, image=image, truth=truth, scores=scores, spacing=spacing)
 
