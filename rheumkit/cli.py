@@ -297,7 +297,7 @@ def parser()->argparse.ArgumentParser:
 
 # %% ../nbs/cli.ipynb #cli-022e
 def share_the_cores()->None:
-    "Let waiting threads of torch sleep, unless the environment says otherwise (`OMP_WAIT_POLICY`, OpenMP 5.2 section 21.7). It works for what loads torch afterwards: this process and those it starts."
+    "Let waiting threads of torch sleep, unless the environment says otherwise (`OMP_WAIT_POLICY`, OpenMP 5.0 section 6.7). It works for what loads torch afterwards: this process and those it starts."
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # %% ../nbs/cli.ipynb #cli-023

@@ -66,7 +66,8 @@ def test_every_command_shares_the_cores_unless_told_otherwise(monkeypatch, tmp_p
     def waits(**said):
         seen = []
         monkeypatch.setattr(cli, "run_until_told", lambda command, **where: seen.append(where["env"]["OMP_WAIT_POLICY"]) or 0)
-        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        monkeypatch.setenv("OMP_WAIT_POLICY", "")       # so that what was there, or was not, comes back afterwards
+        monkeypatch.delenv("OMP_WAIT_POLICY")
         for name, value in said.items(): monkeypatch.setenv(name, value)
         assert cli.main(["lab", "--no-browser", "--folder", str(tmp_path/"course")]) == 0
         return seen

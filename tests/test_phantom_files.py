@@ -46,14 +46,16 @@ def dicom(folder): return [pydicom.dcmread(f) for f in sorted(folder.rglob("*.dc
 def test_reads_back_equal(written, name):
     again, fresh = read_simulated(written(name)), simulate(name, patients=1, seed=3, size=small(name))
     pd.testing.assert_frame_equal(again.table, fresh.table, check_dtype=False)
-    assert again.simulated and again.spacings == fresh.spacings and set(again.truth) == {"structures", "lesions"}
+    assert again.simulated and again.spacings == fresh.spacings
+    maps = {what for _, row in fresh.table.iterrows() for what in recipe_of(row, name).maps}
+    assert set(again.truth) == {"structures", "lesions", *maps}
     for i in range(min(len(fresh), 2)):
         x, y = again.pixels[i], fresh.pixels[i]
         span, modality = float(y.max() - y.min()), fresh.table.modality[i]
         # 8 bits for ultrasound and photographs, whole Hounsfield units for CT, 16 bits of the range otherwise
         step = 1/255 if modality in ("US", "XC") else 1. if modality == "CT" else span/65535
         assert x.shape == y.shape and (x - y).abs().max() <= .51*step + 1e-6*span
-        assert torch.equal(again.truth["structures"][i], fresh.truth["structures"][i])
+        for what in ("structures", *maps): assert torch.equal(again.truth[what][i], fresh.truth[what][i])
         assert (again.truth["lesions"][i] - fresh.truth["lesions"][i]).abs().max() <= 2e-3*max(1., float(fresh.truth["lesions"][i].max()))
 
 
@@ -201,7 +203,7 @@ def test_an_interruption_in_the_middle_of_a_volume_leaves_no_half_and_the_next_r
         with pytest.raises(KeyboardInterrupt): write_simulated("wrist-mri", tmp_path/"w", **wish)
     assert len(seen) == 11 and [p.name[-2] for p in (tmp_path/"w"/"images").iterdir()] == ["R"]
     there = {p.relative_to(tmp_path/"w"): p for p in (tmp_path/"w").rglob("*") if p.is_file()}
-    assert len(there) == 8 + 2 + 1 and not [p for p in (tmp_path/"w").rglob("*") if ".part" in p.name]
+    assert len(there) == 8 + 3 + 1 and not [p for p in (tmp_path/"w").rglob("*") if ".part" in p.name]
     for name, p in there.items(): assert p.read_bytes() == (written("wrist-mri")/name).read_bytes(), name
     with pytest.raises(CohortError, match="interrupted"): read_simulated(tmp_path/"w")
     kept = {p: p.stat().st_mtime_ns for p in there.values() if p.suffix != ".json"}

@@ -11,7 +11,7 @@ from rheumkit.images.cohort import Cohort
 from rheumkit.phantom.recipes import recipe
 from rheumkit.phantom.systems import served, simulate_system, systems as listed
 from rheumkit.routes import systems
-from rheumkit.routes.quantification import outliner
+from rheumkit.routes.quantification import across, outliner
 
 OUTLINE, COLUMN, CLINICAL, PLACES, MEASURE = "gca-artery-us-halo", "ra-hand-us-grade", "oa-knee-mri-tkr-prediction", "spa-sij-xray-grade", "ra-hand-us-cartilage"
 VISITS, TWO, BOTH, ACROSS = "ra-wrist-mri-treatment", "ra-extremity-mri-prediction", "oa-knee-mri-pain", "ra-wrist-mri-tenosynovitis"
@@ -128,7 +128,7 @@ def test_a_trial_that_also_outlines_across_gives_a_whole_row(small, monkeypatch)
 
 
 def test_what_is_outlined_across_is_a_map_of_its_recipe_and_measured_place_by_place():
-    for name, what in systems.crosswise.items(): assert name in systems.measured and all(what in r.maps for r in systems._recipes(name))
+    for name, what in systems.crosswise.items(): assert all(what in r.maps and set(systems.measured[name]) <= set(r.lesions) for r in systems._recipes(name))
     cohort = systems.simulate_system(ACROSS, patients=1, scanner=systems.booked(ACROSS, False), seed=1, size=(8, 24, 24))
     along = lambda image, probabilities: torch.full((image.shape[1], 2, *image.shape[-2:]), .5)
     def sites(image, probabilities):                                                 # of three places: nothing, a tenth and four tenths of every voxel
@@ -138,6 +138,22 @@ def test_what_is_outlined_across_is_a_map_of_its_recipe_and_measured_place_by_pl
     volume = 50*92*92
     for key, numbers in both.items():
         assert numbers[:-3] == pytest.approx(alone[key]) and numbers[-3:] == pytest.approx([0, (.1*volume)**.5, (.4*volume)**.5], rel=1e-4)
+
+
+def test_across_the_outlines_of_left_limbs_are_turned_with_their_images_and_only_the_taught_are_used(monkeypatch):
+    cohort = systems.simulate_system(ACROSS, patients=12, scanner=systems.booked(ACROSS, False), seed=1, size=(8, 24, 24))
+    monkeypatch.setattr(systems, "outliner", lambda images, labels, **how: (images, labels))
+    left = cohort.table[cohort.table.side == "L"]
+    taught = left.patient_id[left.tenosynovitis_true.nlargest(2).index].tolist()
+    images, labels = systems.taught_across(ACROSS, cohort, taught, seed=0)
+    rows = np.flatnonzero(cohort.table.patient_id.isin(taught))
+    assert len(images) == len(labels) == len(rows) == 4 and set(cohort.table.side[rows]) == {"L", "R"}
+    for i, image, label in zip(rows, images, labels):
+        raw, sheaths = cohort.pixels[i].float(), cohort.truth["sheaths"][i]
+        if cohort.table.side[i] == "L": raw, sheaths = raw.flip(-1), sheaths.flip(-1)
+        assert torch.allclose(image, across(systems.even(raw, "MR"), cohort.spacings[i])[0], atol=1e-4)
+        assert torch.equal(label, across(sheaths[None], cohort.spacings[i], labels=True)[0][0])
+        assert label.any() or cohort.table.side[i] == "R"
 
 
 def test_what_tells_is_not_drowned_by_what_does_not():

@@ -477,15 +477,18 @@ def image(scene:dict, scanner:MRIScanner, rng=None)->Tensor:  # (2, depth, heigh
     return seen[:, 0] if scene["single"] else seen
 
 
-def inflamed_sheaths(body)->Tensor:  # (slices, rows, columns) uint8, not mirrored
-    "Label k+1 where the k-th of `sheaths` is inflamed: a tenth of a voxel or more lies inside it, its tendons included; of several sheaths the one that most of it lies inside."
-    most, labels = torch.zeros(body.size), torch.zeros(body.size, dtype=torch.uint8)
+def inflamed_sheaths(body,
+                     labels:Tensor,  # (slices, rows, columns): the structures
+                    )->Tensor:       # The same shape, uint8, not mirrored
+    "Label k+1 where the k-th of `sheaths` is inflamed: a tenth of a voxel or more lies inside it, its tendons included, but neither bone nor nerve; of several sheaths the one that most of it lies inside."
+    most, which = torch.zeros(body.size), torch.zeros(body.size, dtype=torch.uint8)
     for sheath, (part, taken) in body.inflamed.items():
         whole = torch.zeros(body.size[0]*body.thin, *body.size[1:]); whole[part] = taken
         share = whole.reshape(body.size[0], body.thin, *body.size[1:]).mean(1)
-        labels[(share >= .1) & (share > most)] = sheaths.index(sheath) + 1
+        which[(share >= .1) & (share > most)] = sheaths.index(sheath) + 1
         most = torch.maximum(most, share)
-    return labels
+    firm = torch.tensor([k + 1 for k, name in enumerate(structures) if name in bones or name == "median nerve"], dtype=labels.dtype)
+    return which.masked_fill(torch.isin(labels, firm), 0)
 
 def truth(scene:dict)->dict:
     "Structures; how much of every voxel is each kind of lesion; where the image may differ because of it (the point spread carries it three pixels); and which sheath is inflamed."
@@ -493,7 +496,7 @@ def truth(scene:dict)->dict:
     amounts = lesion_amounts(scene["layers"], fine, len(lesions))
     amounts = amounts.reshape(len(lesions), size[0], scene["thin"], *size[1:]).mean(2)
     labels = label_map(scene["layers"], fine)[::scene["thin"]]
-    out = {"structures": labels, "lesions": torch.where(amounts >= Truth.least, amounts, 0.), "reach": faded(amounts, (3, 3)), "sheaths": inflamed_sheaths(scene["body"])}
+    out = {"structures": labels, "lesions": torch.where(amounts >= Truth.least, amounts, 0.), "reach": faded(amounts, (3, 3)), "sheaths": inflamed_sheaths(scene["body"], labels)}
     out = {key: v.flip(-1) if scene["flip"] else v for key, v in out.items()}
     return {key: v.squeeze(-3) for key, v in out.items()} if scene["single"] else out
 

@@ -372,16 +372,16 @@ def taught_across(system:str, cohort:Cohort, patients, seed:int)->Outliner:
     labels = [across(turned(i, cohort.truth[crosswise[system]][i][None]), cohort.spacings[i], labels=True)[0][0] for i in those]
     return outliner(images, labels, slices=2400, seed=seed)
 
-def measured_in(system:str, cohort:Cohort, draw:dict, sites:Outliner|None=None)->dict: # (patient, visit, side) -> numbers
+def measured_in(system:str, cohort:Cohort, draw:dict, by_place:Outliner|None=None)->dict: # (patient, visit, side) -> numbers
     "What is measured of every case: of the second of two visits the change. With the outliner of `taught_across` also the root of the volume at each place."
     made, turned = upright(system, cohort)
     def read(i):
         raw, r, spacing = cohort.pixels[i], made[i], cohort.spacings[i]
         image = turned(i, even(raw, r.modality))
         if rare := lesions_of(system, r): shares = draw[r.name](image, probabilities=True)[..., [measured[system].index(n) + 1 for n in rare], :, :]
-        if sites:
+        if by_place:
             cut, mm = across(image, spacing)
-            each = sites(cut, probabilities=True)[:, 1:]
+            each = by_place(cut, probabilities=True)[:, 1:]
             return np.concatenate([burden(shares, spacing), burden(each, mm)[each.shape[1]:2*each.shape[1]]])
         if len(rare) == len(measured[system]): return burden(shares, spacing)
         echoes = echo_times if len(raw) == len(echo_times) else ()
@@ -398,8 +398,8 @@ def by_outlines(system:str, seed:int, taught:pd.DataFrame, tables:list, task:str
     "The answers of a linear model of what is measured inside the outlines of a network, which learns to outline on the patients of `taught`."
     cohorts = {part: patients_of(same_images(system), seed, part) for part in ("train", "test")}
     draw = taught_outlines(system, cohorts["train"], taught.patient_id, seed)
-    sites = taught_across(system, cohorts["train"], taught.patient_id, seed) if system in crosswise else None
-    found = {part: measured_in(system, c, draw, sites) for part, c in cohorts.items()}
+    by_place = taught_across(system, cohorts["train"], taught.patient_id, seed) if system in crosswise else None
+    found = {part: measured_in(system, c, draw, by_place) for part, c in cohorts.items()}
     def of(part, table): return np.stack([found[part][key] for key in zip(table.patient_id, table.visit, table.side)])
     parts = ["train" if len(tables) > 1 and k == 0 else "test" for k in range(len(tables))]
     model = linear(task).fit(of("train", taught), taught.answer)

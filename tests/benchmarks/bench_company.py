@@ -1,4 +1,4 @@
-"""One training alone and two at once on the same cores, with threads that wait awake (OpenMP's default) and asleep (what the command `rheumkit` asks for).
+"""One training alone and two at once on the same cores, with threads that wait awake (as torch's do where nothing else is said) and asleep (what the command `rheumkit` asks for).
 
     python tests/benchmarks/bench_company.py [--steps 40]
 
