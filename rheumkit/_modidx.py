@@ -781,7 +781,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'rheumkit.phantom.files._begin': ('2_phantom/files.html#_begin', 'rheumkit/phantom/files.py'),
                                         'rheumkit.phantom.files._in_one_stroke': ( '2_phantom/files.html#_in_one_stroke',
                                                                                    'rheumkit/phantom/files.py'),
-                                        'rheumkit.phantom.files._map': ('2_phantom/files.html#_map', 'rheumkit/phantom/files.py'),
+                                        'rheumkit.phantom.files._lesions': ('2_phantom/files.html#_lesions', 'rheumkit/phantom/files.py'),
                                         'rheumkit.phantom.files._said': ('2_phantom/files.html#_said', 'rheumkit/phantom/files.py'),
                                         'rheumkit.phantom.files._save_map': ('2_phantom/files.html#_save_map', 'rheumkit/phantom/files.py'),
                                         'rheumkit.phantom.files._write_row': ( '2_phantom/files.html#_write_row',

@@ -59,6 +59,19 @@ def test_reads_back_equal(written, name):
         assert (again.truth["lesions"][i] - fresh.truth["lesions"][i]).abs().max() <= 2e-3*max(1., float(fresh.truth["lesions"][i].max()))
 
 
+def test_outlines_of_a_further_map_carry_the_names_of_its_labels(written):
+    names = [pydicom.dcmread(p).SegmentSequence for p in sorted((written("wrist-mri")/"masks"/"sheaths").glob("*.dcm"))]
+    assert names and all([s.SegmentLabel for s in one] == list(recipe("wrist-mri").maps["sheaths"]) for one in names)
+
+
+def test_a_row_without_its_files_is_named(written, tmp_path):
+    shutil.copytree(written("hip-radiograph"), tmp_path/"h")
+    table = pd.read_csv(tmp_path/"h"/"table.csv", dtype=str, keep_default_na=False)
+    table.loc[1, "mask_structures"] = ""
+    table.to_csv(tmp_path/"h"/"table.csv", index=False)
+    with pytest.raises(CohortError, match="row 3 of table.csv: no mask_structures"): read_simulated(tmp_path/"h")
+
+
 @pytest.mark.parametrize("name", [*where, PAIR])
 def test_the_general_reader_reads_it_as_well(written, name):
     again, plain = read_simulated(written(name)), Cohort.from_table(written(name)/"table.csv")

@@ -121,9 +121,14 @@ def test_a_trial_that_measures_lesions_at_two_visits_gives_a_whole_row(small):
 
 
 def test_a_trial_that_also_outlines_across_gives_a_whole_row(small, monkeypatch):
-    monkeypatch.setattr(systems, "outliner", lambda *known, **how: outliner(*known, **{**how, "slices": 60, "epochs": 2}))
+    shapes = []
+    def quick(images, labels, **how):
+        shapes.append(tuple(images[0].shape))
+        return outliner(images, labels, **{**how, "slices": 60, "epochs": 2})
+    monkeypatch.setattr(systems, "outliner", quick)
     monkeypatch.setitem(systems.efforts, "wrist-mri", replace(systems.efforts["wrist-mri"], size=(8, 32, 32), train=8, test=6))
     r = systems.demonstrate(ACROSS, seed=3)
+    assert shapes == [(2, 8, 32, 32), (2, 32, round(50/92*32), 32)], "taught along and across"
     assert r["metric"] == "correlation" and np.isfinite([r["network"], r["baseline"], r["ceiling"]]).all() and r["low"] <= r["difference"] <= r["high"]
 
 

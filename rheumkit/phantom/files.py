@@ -81,7 +81,7 @@ def write_simulated(name:str,           # Recipe or id of a system
                     patients:int=20, seed:int=0, visits:int=1, scanner=None, size=None,  # As in `simulate`
                     progress:bool=True, # Show a progress bar
                    )->Path:             # The table
-    "Write a simulated cohort: images/ (DICOM), masks/ (DICOM SEG of the structures, arrays of the lesion maps and of the recipe's further label maps), table.csv. Goes on where it was interrupted; CohortError where the folder holds something else."
+    "Write a simulated cohort: images/ (DICOM), masks/ (DICOM SEG of the structures and of the recipe's further label maps, arrays of the lesion maps), table.csv. Goes on where it was interrupted; CohortError where the folder holds something else."
     from tqdm.auto import tqdm
     folder = Path(folder)
     check_wishes(name, patients, visits, scanner, size)
@@ -117,19 +117,17 @@ def _write_row(cohort, i, r, folder)->dict: # The files of one image that are no
     if turned: way = (*way[:2], way[2].translate(str.maketrans("LRPAHF", "RLAPFH")))
     seen = lambda array: array.flip(-3) if turned else array
     image = next((p for p in (folder/"images"/key, folder/"images"/f"{key}.dcm") if p.exists()), None)
-    mask, lesions = folder/"masks"/"structures"/(key if deep and not slices else f"{key}.dcm"), folder/"masks"/"lesions"/f"{key}.npz"
+    outlines, lesions = {what: folder/"masks"/what/(key if deep and not slices else f"{key}.dcm") for what in ("structures", *r.maps)}, folder/"masks"/"lesions"/f"{key}.npz"
     if image is None:
         pixels = cohort.pixels[i]
         image = folder/"images"/(key if slices or (r.modality == "US" and len(pixels) == 2) else f"{key}.dcm")
         write_image(image, seen(pixels), r.modality, spacing, row.patient_id, row.visit, row.side, r.body_part, protocol=f"{r.name} {row.scanner}", view=way, date=f"{2000 + int(row.visit)}0101",
                     channels=series_of(r.scanners[row.scanner], len(pixels)) if slices else None, **_said(row, r, spacing))
-    if not mask.exists() or (mask.suffix != ".dcm" and len(list(mask.glob("*.dcm"))) < len(cohort.truth["structures"][i])): write_mask(mask, seen(cohort.truth["structures"][i]).numpy(), tuple(r.structures), image)
-    if not lesions.exists(): _save_map(lesions, seen(cohort.truth["lesions"][i]).half())
-    further = {what: folder/"masks"/what/f"{key}.npz" for what in r.maps}
-    for what, path in further.items():
-        path.parent.mkdir(exist_ok=True)
-        if not path.exists(): _save_map(path, seen(cohort.truth[what][i]))
-    places = {"image": " | ".join(p.relative_to(folder).as_posix() for p in series_paths(image)), "mask_structures": mask.relative_to(folder).as_posix(), "mask_lesions": lesions.relative_to(folder).as_posix(), **{f"mask_{what}": path.relative_to(folder).as_posix() for what, path in further.items()}}
+    for what, mask in outlines.items():
+        mask.parent.mkdir(exist_ok=True)
+        if not mask.exists() or (mask.suffix != ".dcm" and len(list(mask.glob("*.dcm"))) < len(cohort.truth[what][i])): write_mask(mask, seen(cohort.truth[what][i]).numpy(), tuple(r.structures if what == "structures" else r.maps[what]), image)
+    if not lesions.exists(): _save_map(lesions, seen(cohort.truth["lesions"][i]))
+    places = {"image": " | ".join(p.relative_to(folder).as_posix() for p in series_paths(image)), **{f"mask_{what}": path.relative_to(folder).as_posix() for what, path in {**outlines, "lesions": lesions}.items()}}
     return places | dict(zip(_steps, (None, *spacing) if len(spacing) == 2 else spacing))
 
 _steps = ("spacing_slice_mm", "spacing_row_mm", "spacing_column_mm")
@@ -146,7 +144,7 @@ def _said(row, r, spacing)->dict: # What the header says of person, place and ma
 def _save_map(path, maps):
     part = path.with_name(f".{path.name}.part.npz")
     try:
-        np.savez_compressed(part, truth=maps.numpy())
+        np.savez_compressed(part, truth=maps.numpy().astype(np.float16))
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
 
@@ -167,9 +165,8 @@ class _Outlined:
     def __len__(self): return len(self.structures)
     def __getitem__(self, i): return (self.structures[i] > 0).float()[None]
 
-def _map(path):
-    with np.load(path, allow_pickle=False) as file: truth = torch.from_numpy(file["truth"])
-    return truth.float() if truth.is_floating_point() else truth
+def _lesions(path):
+    with np.load(path, allow_pickle=False) as file: return torch.from_numpy(file["truth"].astype(np.float32))
 
 def read_simulated(folder)->Cohort:  # With truth["structures"], truth["lesions"] and the further label maps of its recipe
     "The cohort that `write_simulated` wrote. CohortError where the folder holds none, or an unfinished one."
@@ -177,12 +174,14 @@ def read_simulated(folder)->Cohort:  # With truth["structures"], truth["lesions"
     if not (folder/"table.csv").is_file():
         raise CohortError("the simulation was interrupted; run the same command again" if (folder/"simulation.json").is_file() else "there is no simulation in this folder", folder)
     table = pd.read_csv(folder/"table.csv", keep_default_na=False, na_values=[""])
-    paths = {c: [[folder/p for p in cell.split(" | ")] if isinstance(cell, str) else [] for cell in table[c]] for c in table if c == "image" or c.startswith("mask_")}
+    empty = [f"row {i + 2} of table.csv: no {c}" for c in ("image", "mask_structures", "mask_lesions") for i in np.flatnonzero(table[c].isna())]
+    if empty: raise CohortError([f"{e}; write the simulation anew" for e in empty[:20]], folder)
+    paths = {c: [[folder/p for p in cell.split(" | ")] if isinstance(cell, str) else [] for cell in table[c]] for c in table if c == "image" or c.startswith("mask_")}   # what only another recipe's images have is empty
     gone = [str(p.relative_to(folder)) for cells in paths.values() for cell in cells for p in cell if not p.exists()]
     if gone: raise CohortError([f"{p} is not there; run the same command again" for p in gone[:20]], folder)
     name = json.loads((folder/"simulation.json").read_text(encoding="utf-8"))["simulated"]
     spacings = [tuple(float(v) for v in row if v == v) for row in table[list(_steps)].itertuples(index=False)]
     turned = [turns(recipe_of(row, name), spacing) for (_, row), spacing in zip(table.iterrows(), spacings)]
-    truth = {"structures": _Read(paths["mask_structures"], read_mask, turned), **{c.removeprefix("mask_"): _Read(paths[c], _map, turned) for c in paths if c not in ("image", "mask_structures")}}
+    truth = {"structures": _Read(paths["mask_structures"], read_mask, turned), **{c.removeprefix("mask_"): _Read(paths[c], _lesions if c == "mask_lesions" else read_mask, turned) for c in paths if c not in ("image", "mask_structures")}}
     images = _Outlined(truth["structures"]) if name in served and served[name].shape_only else _Read(paths["image"], read_image, turned)
     return Cohort(table.drop(columns=[*paths, *_steps]), images, truth=truth, spacing=spacings, name=folder.name, simulated=True)

@@ -345,7 +345,7 @@ class Recipe:
     spacing:Callable    # spacing(size) -> mm between samples, (row, column) or (slice, row, column)
     sides:tuple = ("R", "L")
     causes:object = None  # Causal graph (`rheumkit.phantom.causes`) from which `person` draws the clinical columns and the hidden burden; person(rng, causes) then takes changed arrows
-    maps:tuple = ()     # Names of further label maps that `truth` gives
+    maps:dict = field(default_factory=dict)  # Further label maps of `truth`, like the structures: name -> names of the labels 1, 2, …
     people:str = ""     # Name of the population: recipes of one population examine the same people with the same disease; "" is one of its own, called as the recipe is
 
     def __post_init__(self):

@@ -569,7 +569,7 @@ wrist_scanners = {
                                  acquired=(.9, 1.), bias=.32, towards=(.3, -.1, .3), leak=.5, gain=(1.1, 1.6))}
 
 wrist_mri = Recipe(name="wrist-mri", title="MRI of the wrist, T1 and fat-suppressed: bone marrow oedema, synovitis, tenosynovitis (RAMRIS)", modality="MR", body_part="WRIST", view="CORONAL",
-    size=(22, 96, 96), scanners=wrist_scanners, structures=structures, lesions=lesions, maps=("sheaths",),
+    size=(22, 96, 96), scanners=wrist_scanners, structures=structures, lesions=lesions, maps={"sheaths": sheaths},
     scales={"ramris_oedema": (0, 45, 1.7), "ramris_synovitis": (0, 9, .8), "tenosynovitis": (0, 30, 1.5), "ramris_erosion": (0, 150, 1.)},
     person=person, causes=rheumatoid, disease=disease, scene=scene, image=image, truth=truth, scores=scores, spacing=spacing)
 

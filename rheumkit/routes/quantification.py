@@ -50,8 +50,7 @@ def across(volume:Tensor,   # (channels, slices, rows, columns)
     "The same volume cut across, as a coronal one into axial slices: the rows become the slices, and the slices are made as close as the columns are. ValueError for what is no volume or has no spacing."
     if volume.ndim != 4 or spacing is None or len(spacing) != 3: raise ValueError(f"to be cut across, a volume has to be (channels, slices, rows, columns) with the mm between slices, rows and columns; it is {tuple(volume.shape)}, spacing {spacing}")
     n = max(1, round(volume.shape[1]*float(spacing[0])/float(spacing[2])))
-    cut = volume.movedim(2, 1).float()
-    cut = F.interpolate(cut, (n, cut.shape[-1]), mode="nearest-exact") if labels else F.interpolate(cut, (n, cut.shape[-1]), mode="bilinear")
+    cut = F.interpolate(volume.movedim(2, 1).float(), (n, volume.shape[-1]), mode="nearest-exact" if labels else "bilinear")
     return cut.to(volume.dtype) if labels else cut, (float(spacing[1]), float(spacing[0])*volume.shape[1]/n, float(spacing[2]))
 
 def burden(shares:Tensor,    # ([slices,] kinds, rows, columns): the probability that a voxel belongs to each kind of lesion

@@ -367,7 +367,7 @@ def taught_outlines(system:str, cohort:Cohort, patients, seed:int)->dict: # Reci
 
 def taught_across(system:str, cohort:Cohort, patients, seed:int)->Outliner:
     "A network that outlines place by place in the volume cut across; it learns on all patients, since each place is diseased in few of them."
-    (made, turned), those = upright(system, cohort), [i for i, p in enumerate(cohort.table.patient_id) if p in set(patients)]
+    (made, turned), those = upright(system, cohort), np.flatnonzero(cohort.table.patient_id.isin(patients))
     images = [across(turned(i, even(cohort.pixels[i], made[i].modality)), cohort.spacings[i])[0] for i in those]
     labels = [across(turned(i, cohort.truth[crosswise[system]][i][None]), cohort.spacings[i], labels=True)[0][0] for i in those]
     return outliner(images, labels, slices=2400, seed=seed)
