@@ -1,0 +1,47 @@
+"Readers: as far apart as asked for, by the measure that was asked for; and lines on every structure."
+import numpy as np
+import pytest
+
+from rheumkit.phantom.readers import Reader, agreeing, agreeing_outlines, icc
+
+TRUE = np.random.default_rng(0).integers(0, 40, 300)
+SCALE = (0, 40, 3.)
+
+
+def test_icc_is_that_of_the_example_of_shrout_and_fleiss():
+    "Four judges, six targets (Shrout & Fleiss 1979, doi:10.1037/0033-2909.86.2.420, table 2): ICC(2,1) is .29."
+    judges = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]).T
+    assert icc(*judges) == pytest.approx(.29, abs=.005)
+
+
+@pytest.mark.parametrize("by", ["kappa", "ICC"])
+@pytest.mark.parametrize("aim", [.9, .7])
+def test_readers_agree_as_asked_for_on_other_readings_too(by, aim):
+    from sklearn.metrics import cohen_kappa_score
+    true, scale = (TRUE % 5, (0, 4, .5)) if by == "kappa" else (TRUE, SCALE)
+    reader = agreeing(aim, true, scale, by=by)
+    again = [(reader.read(true, scale, [7, k, 0]), reader.read(true, scale, [7, k, 1])) for k in range(6)]
+    found = np.mean([cohen_kappa_score(a, b, weights="quadratic") if by == "kappa" else icc(a, b) for a, b in again])
+    assert found == pytest.approx(aim, abs=.03)
+
+
+def test_another_measure_and_an_agreement_that_nobody_has_are_named():
+    with pytest.raises(ValueError, match="not by 'percent'"): agreeing(.8, TRUE, SCALE, by="percent")
+    with pytest.raises(ValueError, match="cannot be had"): agreeing(1.2, TRUE, SCALE, by="ICC")
+
+
+def test_two_drawers_overlap_as_asked_for():
+    y, x = np.mgrid[:60, :60]
+    masks = [(y-30)**2 + (x-30)**2 < r**2 for r in (8, 12, 16)]
+    reader = agreeing_outlines(.85, masks, (.5, .5))
+    dice = np.mean([2*(a & b).sum()/(a.sum()+b.sum()) for k in range(10) for m in masks for a, b in [(reader.outline(m, (.5, .5), [5, k, 0]), reader.outline(m, (.5, .5), [5, k, 1]))]])
+    assert dice == pytest.approx(.85, abs=.03)
+
+
+def test_every_structure_is_drawn_and_keeps_its_number():
+    truth = np.zeros((2, 40, 50), np.uint8); truth[:, 5:15, 5:45], truth[:, 20:35, 10:40] = 3, 7
+    steady, generous = Reader(wander=0.).labels(truth, (3., .5, .5)), Reader(outwards=1., wander=0.).labels(truth, (3., .5, .5))
+    assert (steady == truth).all() and steady.dtype == np.uint8
+    assert all((generous == k).sum() > (truth == k).sum() for k in (3, 7)) and set(np.unique(generous)) == {0, 3, 7}
+    shaky = [Reader(wander=.6).labels(truth, (3., .5, .5), seed) for seed in (1, 1, 2)]
+    assert (shaky[0] == shaky[1]).all() and (shaky[0] != shaky[2]).any()
