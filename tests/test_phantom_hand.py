@@ -1,4 +1,4 @@
-"The hand phantom: a lesion acts where the truth says, scores follow the lesions, people stay themselves, and a network finds something that carries over to another scanner."
+"The hand phantom: a lesion acts where the truth says, scores follow the lesions, and people stay themselves."
 import subprocess
 import sys
 
@@ -183,46 +183,3 @@ def test_crops_hold_the_joint_and_the_patient():
     row = joints.table.iloc[3]
     whole = hands.table[hands.table.image_id == row.image_id.rsplit("-", 1)[0]].iloc[0]
     assert row.joint == "pip3" and row.side == "L" and row.erosion_true == whole.erosion_pip3_true and row.narrowing == whole.narrowing_pip3
-
-
-def fitted(images, grades, epochs=12, batch=64):
-    "A network of three convolutions, trained from scratch on grades as numbers."
-    from torch import nn
-    torch.manual_seed(0)
-    shifts = np.random.default_rng(0)
-
-    def stage(i, o): return nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2))
-    network = nn.Sequential(stage(1, 12), stage(12, 24), stage(24, 32), nn.Flatten(), nn.Dropout(.3), nn.Linear(32*(images.shape[-2]//8)*(images.shape[-1]//8), 1))
-    optimiser = torch.optim.AdamW(network.parameters(), 3e-3, weight_decay=.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=epochs*(len(images)//batch))
-    for _ in range(epochs):
-        order = torch.randperm(len(images))
-        for i in range(len(images)//batch):
-            some = order[i*batch:(i+1)*batch]
-            moved = torch.roll(images[some], tuple(int(s) for s in shifts.integers(-2, 3, 2)), (2, 3))
-            nn.functional.smooth_l1_loss(network(moved)[:, 0], grades[some]).backward()
-            optimiser.step(), optimiser.zero_grad(), schedule.step()
-    return network.eval()
-
-
-@pytest.mark.slow
-def test_a_small_network_beats_the_simple_baseline_on_an_unseen_scanner_and_stays_below_the_readers():
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from rheumkit.learning.metrics import auc, quadratic_kappa
-    from rheumkit.phantom.readers import Reader
-
-    seen, unseen = (joint_crops(simulate("hand-radiograph", patients=n, seed=seed, scanner=scanner), mm=26) for n, seed, scanner in zip((75, 38), (1, 2), hand_scanners))
-    x, z = ((i-i.mean((1, 2, 3), keepdim=True))/i.std((1, 2, 3), keepdim=True) for i in (seen.tensor(), unseen.tensor()))
-    grades, truth = (c.table.narrowing.to_numpy() for c in (seen, unseen))
-    with torch.random.fork_rng():
-        said = fitted(x, torch.tensor(grades, dtype=torch.float32))(z)[:, 0].detach().numpy()
-
-    def simple(images): return torch.nn.functional.adaptive_avg_pool2d(images, 6).flatten(1).numpy()
-    baseline = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500, C=.1)).fit(simple(x), grades >= 2).predict_proba(simple(z))[:, 1]
-    assert auc(truth >= 2, said) > auc(truth >= 2, baseline) + .01
-    scale, true = (0, 4, .45), unseen.table.narrowing_true
-    ceiling = quadratic_kappa(Reader().read(true, scale, 101), Reader().read(true, scale, 102))
-    assert .5 < quadratic_kappa(truth, said.round().clip(0, 4)) < ceiling
