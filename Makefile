@@ -6,7 +6,7 @@
 #   make check     the quick ones of them: style, floors, notebooks and modules in step
 #   make bench     how fast it is, against other libraries; RHEUMKIT_REAL=folder for those on real images
 #   make results   the tables over doses and seeds that the pitfalls show (long; goes on where it stopped)
-#   make realism   real images (RHEUMKIT_REAL=folder) beside simulated ones -> realism/
+#   make realism   real images (RHEUMKIT_REAL=folder) beside simulated ones -> realism/; ARGS=--transfer also trains on simulated ones and tries on real ones (long)
 #   make samples   data_samples/, the small simulated cohort (same versions, seed and kind of processor: same bytes)
 #   make refresh   run notebooks and clean them in place; make refresh NB=nbs/3_learning/00_convolution.ipynb for one
 #   make export    notebooks -> modules
@@ -49,7 +49,7 @@ results: $(READY)
 	$(BIN)/rheumkit results
 
 realism: $(READY)
-	$(BIN)/python tools/realism.py
+	$(BIN)/python tools/realism.py $(ARGS)
 
 samples: $(READY)
 	$(BIN)/python tools/samples.py

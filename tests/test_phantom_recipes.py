@@ -140,3 +140,23 @@ def test_no_two_readers_agree_on_everything(name):
     table = simulate(name, patients=100, seed=1).table
     for score, scale in recipe(name).scales.items():
         if table[score + "_true"].nunique() > 1: assert between_two(table[score + "_true"], scale) < .975, score
+
+
+@pytest.mark.parametrize("name, size", [("hand-radiograph", None), ("wrist-mri", (8, 64, 64))])
+def test_a_large_cohort_does_not_fill_the_memory(name, size):
+    "What is kept of an image before it is looked at is so little that a hundred thousand fit in 2.5 GB, and nothing of the image stays when it has been looked at."
+    import gc
+    import tracemalloc
+
+    import torch
+    def held(): gc.collect(); return sum(t.untyped_storage().nbytes() for t in gc.get_objects() if type(t) is torch.Tensor)
+    cohort = simulate(name, patients=4, seed=1, size=size)
+    for i in range(6): cohort.pixels[i]                     # kernels and lattices that are kept, whatever the number of images
+    before = held()
+    for i in range(8): image = cohort.pixels[i]
+    assert held() - before < 3*image.nbytes
+    tracemalloc.start()
+    many = simulate(name, patients=60, seed=1, size=size)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(many) == 120 and kept/len(many) < 25_000
