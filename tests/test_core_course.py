@@ -63,7 +63,7 @@ Learner.fit_one_cycle = lambda learn, n, *args, **kwargs: whole(learn, min(n, 1)
 def test_stubs_fail_their_checks_and_the_rest_runs(path, tmp_path):
     "The learner's edition runs from top to bottom; only checks (and what leans on an unsolved exercise) fail, and the first check of every exercise does."
     made = nbformat.from_dict(course.learners_edition(SOURCES[path]))
-    if path >= "3": made.cells.insert(0, nbformat.v4.new_code_cell(ONE_PASS))    # the floors on which networks are trained
+    if "3" <= path < "6": made.cells.insert(0, nbformat.v4.new_code_cell(ONE_PASS))    # floors that train; pitfalls hold what they compute against kept tables
     notebooks.run(made, tmp_path)
     for cell in made.cells:
         if cell.cell_type != "code" or "check(" not in cell.source or "raises-exception" not in cell.metadata.get("tags", []): continue
