@@ -18,7 +18,7 @@ import torch
 
 import rheumkit
 from ..images.cohort import Cohort, CohortError
-from ..images.objects import against, directions, read_image, read_mask, series_paths, write_image, write_mask
+from ..images.objects import against, directions, read_image, read_mask, series_paths, write_image, write_mask, write_segments
 from .recipes import recipe, simulate
 from .registry import where
 from .systems import served
@@ -81,7 +81,7 @@ def write_simulated(name:str,           # Recipe or id of a system
                     patients:int=20, seed:int=0, visits:int=1, scanner=None, size=None,  # As in `simulate`
                     progress:bool=True, # Show a progress bar
                    )->Path:             # The table
-    "Write a simulated cohort: images/ (DICOM), masks/ (DICOM SEG of the structures and of the recipe's further label maps, arrays of the lesion maps), table.csv. Goes on where it was interrupted; CohortError where the folder holds something else."
+    "Write a simulated cohort: images/ (DICOM), masks/ (DICOM SEG of the structures, the recipe's further label maps and the lesions; arrays of the lesion maps), table.csv. Goes on where it was interrupted; CohortError where the folder holds something else."
     from tqdm.auto import tqdm
     folder = Path(folder)
     check_wishes(name, patients, visits, scanner, size)
@@ -117,7 +117,9 @@ def _write_row(cohort, i, r, folder)->dict: # The files of one image that are no
     if turned: way = (*way[:2], way[2].translate(str.maketrans("LRPAHF", "RLAPFH")))
     seen = lambda array: array.flip(-3) if turned else array
     image = next((p for p in (folder/"images"/key, folder/"images"/f"{key}.dcm") if p.exists()), None)
-    outlines, lesions = {what: folder/"masks"/what/(key if deep and not slices else f"{key}.dcm") for what in ("structures", *r.maps)}, folder/"masks"/"lesions"/f"{key}.npz"
+    named = {"structures": tuple(r.structures), **{what: tuple(names) for what, names in r.maps.items()}}
+    outlines, amounts = {what: folder/"masks"/what/(key if deep and not slices else f"{key}.dcm") for what in (*named, "lesions")}, folder/"masks"/"lesions"/f"{key}.npz"
+    lesions = outlines.pop("lesions")
     if image is None:
         pixels = cohort.pixels[i]
         image = folder/"images"/(key if slices or (r.modality == "US" and len(pixels) == 2) else f"{key}.dcm")
@@ -125,9 +127,13 @@ def _write_row(cohort, i, r, folder)->dict: # The files of one image that are no
                     channels=series_of(r.scanners[row.scanner], len(pixels)) if slices else None, **_said(row, r, spacing))
     for what, mask in outlines.items():
         mask.parent.mkdir(exist_ok=True)
-        if not mask.exists() or (mask.suffix != ".dcm" and len(list(mask.glob("*.dcm"))) < len(cohort.truth[what][i])): write_mask(mask, seen(cohort.truth[what][i]).numpy(), tuple(r.structures if what == "structures" else r.maps[what]), image)
-    if not lesions.exists(): _save_map(lesions, seen(cohort.truth["lesions"][i]))
-    places = {"image": " | ".join(p.relative_to(folder).as_posix() for p in series_paths(image)), **{f"mask_{what}": path.relative_to(folder).as_posix() for what, path in {**outlines, "lesions": lesions}.items()}}
+        if not mask.exists() or (mask.suffix != ".dcm" and len(list(mask.glob("*.dcm"))) < len(cohort.truth[what][i])): write_mask(mask, seen(cohort.truth[what][i]).numpy(), named[what], image)
+    lacking = not lesions.exists() or (lesions.suffix != ".dcm" and len(list(lesions.glob("*.dcm"))) < len(list(outlines["structures"].glob("*.dcm"))))
+    if lacking or not amounts.exists():
+        maps = seen(cohort.truth["lesions"][i])
+        if not amounts.exists(): _save_map(amounts, maps)
+        if lacking: write_segments(lesions, maps > 0, tuple(r.lesions), image)
+    places = {"image": " | ".join(p.relative_to(folder).as_posix() for p in series_paths(image)), **{f"mask_{what}": path.relative_to(folder).as_posix() for what, path in {**outlines, "lesions": amounts}.items()}, "outline_lesions": lesions.relative_to(folder).as_posix()}
     return places | dict(zip(_steps, (None, *spacing) if len(spacing) == 2 else spacing))
 
 _steps = ("spacing_slice_mm", "spacing_row_mm", "spacing_column_mm")
@@ -174,14 +180,14 @@ def read_simulated(folder)->Cohort:  # With truth["structures"], truth["lesions"
     if not (folder/"table.csv").is_file():
         raise CohortError("the simulation was interrupted; run the same command again" if (folder/"simulation.json").is_file() else "there is no simulation in this folder", folder)
     table = pd.read_csv(folder/"table.csv", keep_default_na=False, na_values=[""])
-    empty = [f"row {i + 2} of table.csv: no {c}" for c in ("image", "mask_structures", "mask_lesions") for i in np.flatnonzero(table[c].isna())]
+    empty = [f"row {i + 2} of table.csv: no {c}" for c in ("image", "mask_structures", "mask_lesions", *table.columns.intersection(["outline_lesions"])) for i in np.flatnonzero(table[c].isna())]
     if empty: raise CohortError([f"{e}; write the simulation anew" for e in empty[:20]], folder)
-    paths = {c: [[folder/p for p in cell.split(" | ")] if isinstance(cell, str) else [] for cell in table[c]] for c in table if c == "image" or c.startswith("mask_")}   # what only another recipe's images have is empty
+    paths = {c: [[folder/p for p in cell.split(" | ")] if isinstance(cell, str) else [] for cell in table[c]] for c in table if c in ("image", "outline_lesions") or c.startswith("mask_")}   # what only another recipe's images have is empty
     gone = [str(p.relative_to(folder)) for cells in paths.values() for cell in cells for p in cell if not p.exists()]
     if gone: raise CohortError([f"{p} is not there; run the same command again" for p in gone[:20]], folder)
     name = json.loads((folder/"simulation.json").read_text(encoding="utf-8"))["simulated"]
     spacings = [tuple(float(v) for v in row if v == v) for row in table[list(_steps)].itertuples(index=False)]
     turned = [turns(recipe_of(row, name), spacing) for (_, row), spacing in zip(table.iterrows(), spacings)]
-    truth = {"structures": _Read(paths["mask_structures"], read_mask, turned), **{c.removeprefix("mask_"): _Read(paths[c], _lesions if c == "mask_lesions" else read_mask, turned) for c in paths if c not in ("image", "mask_structures")}}
+    truth = {"structures": _Read(paths["mask_structures"], read_mask, turned), **{c.removeprefix("mask_"): _Read(paths[c], _lesions if c == "mask_lesions" else read_mask, turned) for c in paths if c.startswith("mask_") and c != "mask_structures"}}
     images = _Outlined(truth["structures"]) if name in served and served[name].shape_only else _Read(paths["image"], read_image, turned)
     return Cohort(table.drop(columns=[*paths, *_steps]), images, truth=truth, spacing=spacings, name=folder.name, simulated=True)
