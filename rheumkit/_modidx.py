@@ -411,6 +411,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'rheumkit/images/objects.py'),
                                          'rheumkit.images.objects._grey': ('1_images/objects.html#_grey', 'rheumkit/images/objects.py'),
                                          'rheumkit.images.objects._header': ('1_images/objects.html#_header', 'rheumkit/images/objects.py'),
+                                         'rheumkit.images.objects._leave_out_empty': ( '1_images/objects.html#_leave_out_empty',
+                                                                                       'rheumkit/images/objects.py'),
                                          'rheumkit.images.objects._mr': ('1_images/objects.html#_mr', 'rheumkit/images/objects.py'),
                                          'rheumkit.images.objects._one_frame': ( '1_images/objects.html#_one_frame',
                                                                                  'rheumkit/images/objects.py'),

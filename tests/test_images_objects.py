@@ -148,3 +148,14 @@ def test_segments_that_do_not_fit_are_named(tmp_path):
     assert bytes_of[0] == bytes_of[1] and np.array_equal(read_segments(tmp_path/"m.dcm")[0], two)
     write_segments(tmp_path/"apart.dcm", two & ~two[::-1], ("cyst", "erosion"), tmp_path/"x.dcm")
     assert read_mask(tmp_path/"apart.dcm").unique().tolist() == [0, 1, 2]
+
+
+def test_frames_with_nothing_in_them_are_left_out_but_every_slice_is_known(tmp_path):
+    write_image(tmp_path/"v", volume(1, 4, 5, 7), "MR", (3., .5, .25), "P", view="CORONAL")
+    kinds = np.zeros((3, 4, 5, 7), bool); kinds[0, 1, 2:4, 1:6] = kinds[2, 1:3, 1, 3] = True     # nothing in the first and the last slice, nothing of the second kind
+    seg = pydicom.dcmread(write_segments(tmp_path/"m.dcm", kinds, ("a", "b", "c"), tmp_path/"v"))
+    frames = [(int(g.SegmentIdentificationSequence[0].ReferencedSegmentNumber), bool(f.any())) for f, g in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence)]
+    assert seg.NumberOfFrames == 5 and sorted(frames) == [(1, False), (1, False), (1, True), (3, True), (3, True)] and [s.SegmentLabel for s in seg.SegmentSequence] == ["a", "b", "c"]
+    assert np.array_equal(read_segments(tmp_path/"m.dcm")[0], kinds)
+    write_mask(tmp_path/"none.dcm", np.zeros((4, 5, 7), np.uint8), ("bone", "tendon"), tmp_path/"v")
+    assert pydicom.dcmread(tmp_path/"none.dcm").NumberOfFrames == 4 and np.array_equal(read_mask(tmp_path/"none.dcm"), np.zeros((4, 5, 7)))

@@ -316,6 +316,7 @@ def _write_seg(path, labels, names, sources, number, kind):
         warnings.simplefilter("ignore")         # about patient names without a family name, and empty segments
         seg = hd.seg.Segmentation(sources, labels, hd.seg.SegmentationTypeValues.BINARY, parts, series_instance_uid=_uid(said, "series"), series_number=900, sop_instance_uid=_uid(said), instance_number=number,
                                   manufacturer=sources[0].Manufacturer, manufacturer_model_name="rheumkit", software_versions="0", device_serial_number="0", content_label="TRUTH", omit_empty_frames=False)
+    _leave_out_empty(seg)
     for keyword in ("ContentDate", "InstanceCreationDate", "SeriesDate"): setattr(seg, keyword, sources[0].StudyDate)
     for keyword in ("ContentTime", "InstanceCreationTime", "SeriesTime"): setattr(seg, keyword, "120000")
     organisation = _uid(said, "dimensions")
@@ -329,6 +330,19 @@ def _write_seg(path, labels, names, sources, number, kind):
         os.replace(part, path)
     finally: part.unlink(missing_ok=True)
     return path
+
+def _leave_out_empty(seg):
+    "Leave out frames with nothing in them; of a slice that has nothing at all one frame stays."
+    from pydicom.pixels import pack_bits, unpack_bits
+    from pydicom.sequence import Sequence
+    groups, shared = seg.PerFrameFunctionalGroupsSequence, seg.SharedFunctionalGroupsSequence[0]
+    frames = unpack_bits(seg.PixelData)[:len(groups)*seg.Rows*seg.Columns].reshape(len(groups), -1)
+    filled, places = frames.any(1), [_slice_of(g, shared) for g in groups]
+    first = {place: k for k, place in reversed([*enumerate(places)])}
+    for k in np.flatnonzero(filled): first[places[k]] = k
+    keep = sorted({*np.flatnonzero(filled), *first.values()})
+    seg.NumberOfFrames, seg.PerFrameFunctionalGroupsSequence, seg.PixelData = len(keep), Sequence(groups[k] for k in keep), pack_bits(frames[keep].ravel())
+
 
 # %% ../../nbs/1_images/03_objects.ipynb #03-objects-011
 def read_mask(path)->Tensor:  # (H, W) or (D, H, W) uint8
