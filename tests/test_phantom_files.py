@@ -163,7 +163,7 @@ def centres(seg):
     shared = seg.SharedFunctionalGroupsSequence[0]
     rows, columns = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float).reshape(2, 3)
     down, across = map(float, shared.PixelMeasuresSequence[0].PixelSpacing)
-    for frame, group in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence):
+    for frame, group in zip(seg.pixel_array.reshape(-1, seg.Rows, seg.Columns), seg.PerFrameFunctionalGroupsSequence):
         r, c = np.nonzero(frame)
         if len(r): found.setdefault(names[int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)], []).append(
             np.array(group.PlanePositionSequence[0].ImagePositionPatient, float) + c[:, None]*across*rows + r[:, None]*down*columns)
@@ -284,12 +284,22 @@ def test_the_note_says_what_was_asked_for_and_by_which_version(tmp_path, monkeyp
 
 @pytest.mark.parametrize("wish, word", [(dict(name="knee-radiografh"), "knee-radiograph"), (dict(name="spa-sij-xray"), "spa-sij-xray-grade"), (dict(name="wrist-mri", scanner="7 T"), "clinic 1.5 T"),
                                         (dict(name="wrist-mri", scanner={"clinic 1.5 T": .5, "7 T": .5}), "'7 T'"), (dict(name="hip-radiograph", size=(3, 4, 5)), "does not fit"),
-                                        (dict(name="hip-radiograph", patients=0), "at least one"), (dict(name="hip-radiograph", visits=0), "at least one")])
+                                        (dict(name="hip-radiograph", patients=0), "at least one"), (dict(name="hip-radiograph", visits=0), "at least one"),
+                                        (dict(name="sij-mri", sides=("R",)), "sij-mri has"), (dict(name="wrist-mri", sides=()), "wrist-mri has"), (dict(name="oa-knee-mri-pain", sides=("R",)), "leave them out")])
 def test_what_cannot_be_had_is_said_before_anything_is_written(tmp_path, wish, word):
     with pytest.raises(CohortError, match=word): check_wishes(**wish)
     with pytest.raises(CohortError, match=word): write_simulated(folder=tmp_path/"x", progress=False, **wish)
     assert not (tmp_path/"x").exists()
     check_wishes(PAIR, scanner=next(iter(recipe("knee-mri").scanners)))           # a pair: each examination has its own machines
+
+
+def test_one_side_alone_can_be_written(tmp_path):
+    wish = dict(patients=1, seed=3, size=(32, 32), progress=False)
+    write_simulated("hip-radiograph", tmp_path/"h", sides=("R",), **wish)
+    again, fresh = read_simulated(tmp_path/"h"), simulate("hip-radiograph", patients=1, seed=3, size=(32, 32), sides=("R",))
+    pd.testing.assert_frame_equal(again.table, fresh.table, check_dtype=False)
+    assert set(again.table.side) == {"R"} and len(list((tmp_path/"h"/"images").iterdir())) == 1
+    with pytest.raises(CohortError, match="another simulation"): write_simulated("hip-radiograph", tmp_path/"h", **wish)
 
 
 def test_a_mistake_of_ours_shows_where_it_happened(tmp_path, monkeypatch):

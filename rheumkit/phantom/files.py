@@ -62,8 +62,8 @@ def turns(r, spacing)->bool:
     return r.modality in ("MR", "CT") and len(spacing) == 3 and against(lies(r))
 
 # %% ../../nbs/2_phantom/35_files.ipynb #822c81ff
-def check_wishes(name:str, patients:int=1, visits:int=1, scanner=None, size=None):
-    "CohortError, naming what there is, for a recipe, scanner or size that does not exist; a function as `scanner` is taken on trust."
+def check_wishes(name:str, patients:int=1, visits:int=1, scanner=None, size=None, sides=None):
+    "CohortError, naming what there is, for a recipe, scanner, size or side that does not exist; a function as `scanner` is taken on trust."
     if name not in where and name not in served:
         near = get_close_matches(str(name), [*where, *served], 3, .5)
         raise CohortError(f"there is no recipe or system {name!r}" + (f"; do you mean {' or '.join(near)}?" if near else f". Recipes: {', '.join(where)}") + " `rheumkit simulate --list` names them all")
@@ -73,24 +73,27 @@ def check_wishes(name:str, patients:int=1, visits:int=1, scanner=None, size=None
     for n in [] if scanner is None or callable(scanner) else [scanner] if isinstance(scanner, str) else list(scanner):
         if not any(n in r.scanners for r in found): problems.append(f"no scanner {n!r}; " + "; ".join(f"{r.name} has {', '.join(r.scanners)}" for r in found))
     if size is not None and (len(size) not in (len(found[0].size), 2) or min(size) < 1): problems.append(f"size {tuple(size)} does not fit {found[0].name}, whose images are like {found[0].size}")
+    for r in found if sides is not None else []:
+        if not sides or not set(sides) <= set(r.sides): problems.append(f"sides {', '.join(sides) or 'none'}; {r.name} has {', '.join(r.sides)}")
+    if sides and s is not None and s.pair == "sides" and set(sides) != set(found[0].sides): problems.append(f"sides {', '.join(sides)}; it compares {' and '.join(found[0].sides)}, so leave them out")
     if problems: raise CohortError(problems, name)
 
 # %% ../../nbs/2_phantom/35_files.ipynb #1f79348f
 def write_simulated(name:str,           # Recipe or id of a system
                     folder,             # Folder to make, or to go on with
-                    patients:int=20, seed:int=0, visits:int=1, scanner=None, size=None,  # As in `simulate`
+                    patients:int=20, seed:int=0, visits:int=1, scanner=None, size=None, sides=None,  # As in `simulate`
                     progress:bool=True, # Show a progress bar
                    )->Path:             # The table
     "Write a simulated cohort: images/ (DICOM), masks/ (DICOM SEG of the structures, the recipe's further label maps and the lesions; arrays of the lesion maps), table.csv. Goes on where it was interrupted; CohortError where the folder holds something else."
     from tqdm.auto import tqdm
     folder = Path(folder)
-    check_wishes(name, patients, visits, scanner, size)
-    wish = dict(patients=patients, visits=visits, scanner=scanner, seed=seed, size=size)
+    check_wishes(name, patients, visits, scanner, size, sides)
+    wish = dict(patients=patients, visits=visits, scanner=scanner, seed=seed, size=size, sides=sides)
     cohort = simulate(name, **wish)
     s = served.get(name)
     if s and s.shape_only: cohort = Cohort(cohort.table, simulate(s.recipe, **wish | {"size": size or s.size}).pixels, cohort.truth, cohort.spacings)   # outlines are drawn on images; `read_simulated` gives the outlines alone
     _begin(folder, dict(rheumkit=rheumkit.__version__, simulated=name, patients=int(patients), seed=int(seed), visits=int(visits),
-                        scanner=list(cohort.table.scanner) if callable(scanner) else scanner, size=[int(n) for n in size] if size else None))
+                        scanner=list(cohort.table.scanner) if callable(scanner) else scanner, size=[int(n) for n in size] if size else None, **({"sides": list(sides)} if sides else {})))
     places = []
     for i in tqdm(range(len(cohort)), desc=name, unit="image", disable=not progress):
         places.append(_write_row(cohort, i, recipe_of(cohort.table.iloc[i], name), folder))
