@@ -8,7 +8,7 @@ import torch
 
 import rheumkit.images.objects as objects
 from rheumkit.images.dicom import read_series
-from rheumkit.images.objects import against, directions, read_image, read_mask, write_image, write_mask
+from rheumkit.images.objects import against, directions, read_image, read_mask, read_segments, write_image, write_mask, write_segments
 
 WAYS = {"R": [-1, 0, 0], "L": [1, 0, 0], "A": [0, -1, 0], "P": [0, 1, 0], "F": [0, 0, -1], "H": [0, 0, 1]}      # patient coordinates, PS3.3 C.7.6.2.1.1
 
@@ -136,3 +136,26 @@ def test_a_slice_that_cannot_be_written_leaves_nothing_of_its_volume(tmp_path, m
         seen.clear()
         with pytest.raises(OSError, match="disk full"): write_image(tmp_path/name, torch.ones(1, 3, 5, 6), "MR", (3., 1., 1.), "P")
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before and [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+def test_segments_that_do_not_fit_are_named(tmp_path):
+    write_image(tmp_path/"x.dcm", np.random.default_rng(0).random((1, 8, 9)), "DX", (.2, .2))
+    two = np.zeros((2, 8, 9), bool); two[0, 2:5, 2:5] = two[1, 4:7, 4:7] = True
+    with pytest.raises(ValueError, match="2 segments for 1 names .cyst."): write_segments(tmp_path/"m.dcm", two, ("cyst",), tmp_path/"x.dcm")
+    with pytest.raises(ValueError, match="do not fit the image x.dcm"): write_segments(tmp_path/"m.dcm", two[:, :6], ("cyst", "erosion"), tmp_path/"x.dcm")
+    assert not (tmp_path/"m.dcm").exists()
+    bytes_of = [write_segments(tmp_path/"m.dcm", two, ("cyst", "erosion"), tmp_path/"x.dcm").read_bytes() for _ in range(2)]
+    assert bytes_of[0] == bytes_of[1] and np.array_equal(read_segments(tmp_path/"m.dcm")[0], two)
+    write_segments(tmp_path/"apart.dcm", two & ~two[::-1], ("cyst", "erosion"), tmp_path/"x.dcm")
+    assert read_mask(tmp_path/"apart.dcm").unique().tolist() == [0, 1, 2]
+
+
+def test_frames_with_nothing_in_them_are_left_out_but_every_slice_is_known(tmp_path):
+    write_image(tmp_path/"v", volume(1, 4, 5, 7), "MR", (3., .5, .25), "P", view="CORONAL")
+    kinds = np.zeros((3, 4, 5, 7), bool); kinds[0, 1, 2:4, 1:6] = kinds[2, 1:3, 1, 3] = True     # nothing in the first and the last slice, nothing of the second kind
+    seg = pydicom.dcmread(write_segments(tmp_path/"m.dcm", kinds, ("a", "b", "c"), tmp_path/"v"))
+    frames = [(int(g.SegmentIdentificationSequence[0].ReferencedSegmentNumber), bool(f.any())) for f, g in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence)]
+    assert seg.NumberOfFrames == 5 and sorted(frames) == [(1, False), (1, False), (1, True), (3, True), (3, True)] and [s.SegmentLabel for s in seg.SegmentSequence] == ["a", "b", "c"]
+    assert np.array_equal(read_segments(tmp_path/"m.dcm")[0], kinds)
+    write_mask(tmp_path/"none.dcm", np.zeros((4, 5, 7), np.uint8), ("bone", "tendon"), tmp_path/"v")
+    assert pydicom.dcmread(tmp_path/"none.dcm").NumberOfFrames == 4 and np.array_equal(read_mask(tmp_path/"none.dcm"), np.zeros((4, 5, 7)))

@@ -13,6 +13,7 @@ import rheumkit
 from rheumkit.cli import main
 from rheumkit.images import objects
 from rheumkit.images.cohort import Cohort, CohortError
+from rheumkit.images.objects import read_mask, read_segments
 from rheumkit.phantom import files
 from rheumkit.phantom.files import check_wishes, read_simulated, recipe_of, write_simulated
 from rheumkit.phantom.recipes import recipe, simulate
@@ -56,6 +57,9 @@ def test_reads_back_equal(written, name):
         step = 1/255 if modality in ("US", "XC") else 1. if modality == "CT" else span/65535
         assert x.shape == y.shape and (x - y).abs().max() <= .51*step + 1e-6*span
         for what in ("structures", *maps): assert torch.equal(again.truth[what][i], fresh.truth[what][i])
+        outlined, kinds = read_segments(written(name)/pd.read_csv(written(name)/"table.csv").outline_lesions[i])
+        turned = [-3] if files.turns(recipe_of(fresh.table.iloc[i], name), fresh.spacings[i]) else []
+        assert kinds == tuple(recipe_of(fresh.table.iloc[i], name).lesions) and torch.equal(outlined.flip(turned), fresh.truth["lesions"][i] > 0)
         assert (again.truth["lesions"][i] - fresh.truth["lesions"][i]).abs().max() <= 2e-3*max(1., float(fresh.truth["lesions"][i].max()))
 
 
@@ -64,12 +68,36 @@ def test_outlines_of_a_further_map_carry_the_names_of_its_labels(written):
     assert names and all([s.SegmentLabel for s in one] == list(recipe("wrist-mri").maps["sheaths"]) for one in names)
 
 
-def test_a_row_without_its_files_is_named(written, tmp_path):
+def test_lesions_of_one_pixel_are_told_apart(written):
+    "The label map that `read_mask` gives cannot hold what overlaps, and says so; each kind of lesion is a segment of its own, of the code for lesions."
+    file = next(p for p in sorted((written("hip-mri")/"masks"/"lesions").glob("*.dcm")) if (read_segments(p)[0].sum(0) > 1).any())
+    with pytest.raises(ValueError, match="overlap.*read_segments"): read_mask(file)
+    seg = pydicom.dcmread(file)
+    assert [s.SegmentLabel for s in seg.SegmentSequence] == list(recipe("hip-mri").lesions) and {s.SegmentedPropertyTypeCodeSequence[0].CodeMeaning for s in seg.SegmentSequence} == {"Lesion"}
+    assert seg.SeriesInstanceUID not in {pydicom.dcmread(p).SeriesInstanceUID for p in (written("hip-mri")/"masks"/"structures").glob("*.dcm")}
+
+
+@pytest.mark.parametrize("column", ["mask_structures", "mask_lesions", "outline_lesions"])
+def test_a_row_without_its_files_is_named(written, tmp_path, column):
     shutil.copytree(written("hip-radiograph"), tmp_path/"h")
     table = pd.read_csv(tmp_path/"h"/"table.csv", dtype=str, keep_default_na=False)
-    table.loc[1, "mask_structures"] = ""
+    lost = table.loc[1, column]
+    (tmp_path/"h"/lost).unlink()
+    with pytest.raises(CohortError, match=f"{lost} is not there"): read_simulated(tmp_path/"h")
+    table.loc[1, column] = ""
     table.to_csv(tmp_path/"h"/"table.csv", index=False)
-    with pytest.raises(CohortError, match="row 3 of table.csv: no mask_structures"): read_simulated(tmp_path/"h")
+    with pytest.raises(CohortError, match=f"row 3 of table.csv: no {column}"): read_simulated(tmp_path/"h")
+    write_simulated("hip-radiograph", tmp_path/"h", patients=1, seed=3, size=(64, 64), progress=False)
+    for p in written("hip-radiograph").rglob("*"):
+        if p.is_file(): assert (tmp_path/"h"/p.relative_to(written("hip-radiograph"))).read_bytes() == p.read_bytes(), p.name
+
+
+def test_a_folder_from_before_lesions_were_outlined_is_read_and_completed(written, tmp_path):
+    shutil.copytree(written("hip-radiograph"), tmp_path/"h", ignore=lambda folder, names: [n for n in names if folder.endswith("lesions") and n.endswith(".dcm")])
+    pd.read_csv(tmp_path/"h"/"table.csv", dtype=str, keep_default_na=False).drop(columns="outline_lesions").to_csv(tmp_path/"h"/"table.csv", index=False)
+    assert torch.equal(read_simulated(tmp_path/"h").truth["lesions"][0], read_simulated(written("hip-radiograph")).truth["lesions"][0])
+    write_simulated("hip-radiograph", tmp_path/"h", patients=1, seed=3, size=(64, 64), progress=False)
+    assert len(list((tmp_path/"h"/"masks"/"lesions").glob("*.dcm"))) == 2 and "outline_lesions" in pd.read_csv(tmp_path/"h"/"table.csv")
 
 
 @pytest.mark.parametrize("name", [*where, PAIR])
@@ -90,7 +118,8 @@ def test_a_validator_accepts_the_objects(written, name):
     "All but one complaint: that version of dciodvfy does not know the attribute (0008,001C) Synthetic Data, which PS3.3 added in 2023."
     kinds = {}
     for file in sorted(written(name).rglob("*.dcm")): kinds.setdefault((file.relative_to(written(name)).parts[:2], file.parent.name), file)
-    for file in list(kinds.values())[:6]:
+    assert ("masks", "lesions") in {part for part, _ in kinds}
+    for file in [*list(kinds.values())[:6], *(f for (part, _), f in kinds.items() if part == ("masks", "lesions"))][:8]:
         said = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True)
         errors = [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error") and "(0x0008,0x001c)" not in line]
         assert not errors, f"{file.name}: {errors}"
@@ -134,7 +163,7 @@ def centres(seg):
     shared = seg.SharedFunctionalGroupsSequence[0]
     rows, columns = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float).reshape(2, 3)
     down, across = map(float, shared.PixelMeasuresSequence[0].PixelSpacing)
-    for frame, group in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence):
+    for frame, group in zip(seg.pixel_array.reshape(-1, seg.Rows, seg.Columns), seg.PerFrameFunctionalGroupsSequence):
         r, c = np.nonzero(frame)
         if len(r): found.setdefault(names[int(group.SegmentIdentificationSequence[0].ReferencedSegmentNumber)], []).append(
             np.array(group.PlanePositionSequence[0].ImagePositionPatient, float) + c[:, None]*across*rows + r[:, None]*down*columns)
@@ -216,7 +245,7 @@ def test_an_interruption_in_the_middle_of_a_volume_leaves_no_half_and_the_next_r
         with pytest.raises(KeyboardInterrupt): write_simulated("wrist-mri", tmp_path/"w", **wish)
     assert len(seen) == 11 and [p.name[-2] for p in (tmp_path/"w"/"images").iterdir()] == ["R"]
     there = {p.relative_to(tmp_path/"w"): p for p in (tmp_path/"w").rglob("*") if p.is_file()}
-    assert len(there) == 8 + 3 + 1 and not [p for p in (tmp_path/"w").rglob("*") if ".part" in p.name]
+    assert len(there) == 8 + 4 + 1 and not [p for p in (tmp_path/"w").rglob("*") if ".part" in p.name]
     for name, p in there.items(): assert p.read_bytes() == (written("wrist-mri")/name).read_bytes(), name
     with pytest.raises(CohortError, match="interrupted"): read_simulated(tmp_path/"w")
     kept = {p: p.stat().st_mtime_ns for p in there.values() if p.suffix != ".json"}
@@ -255,12 +284,22 @@ def test_the_note_says_what_was_asked_for_and_by_which_version(tmp_path, monkeyp
 
 @pytest.mark.parametrize("wish, word", [(dict(name="knee-radiografh"), "knee-radiograph"), (dict(name="spa-sij-xray"), "spa-sij-xray-grade"), (dict(name="wrist-mri", scanner="7 T"), "clinic 1.5 T"),
                                         (dict(name="wrist-mri", scanner={"clinic 1.5 T": .5, "7 T": .5}), "'7 T'"), (dict(name="hip-radiograph", size=(3, 4, 5)), "does not fit"),
-                                        (dict(name="hip-radiograph", patients=0), "at least one"), (dict(name="hip-radiograph", visits=0), "at least one")])
+                                        (dict(name="hip-radiograph", patients=0), "at least one"), (dict(name="hip-radiograph", visits=0), "at least one"),
+                                        (dict(name="sij-mri", sides=("R",)), "sij-mri has"), (dict(name="wrist-mri", sides=()), "wrist-mri has"), (dict(name="oa-knee-mri-pain", sides=("R",)), "leave them out")])
 def test_what_cannot_be_had_is_said_before_anything_is_written(tmp_path, wish, word):
     with pytest.raises(CohortError, match=word): check_wishes(**wish)
     with pytest.raises(CohortError, match=word): write_simulated(folder=tmp_path/"x", progress=False, **wish)
     assert not (tmp_path/"x").exists()
     check_wishes(PAIR, scanner=next(iter(recipe("knee-mri").scanners)))           # a pair: each examination has its own machines
+
+
+def test_one_side_alone_can_be_written(tmp_path):
+    wish = dict(patients=1, seed=3, size=(32, 32), progress=False)
+    write_simulated("hip-radiograph", tmp_path/"h", sides=("R",), **wish)
+    again, fresh = read_simulated(tmp_path/"h"), simulate("hip-radiograph", patients=1, seed=3, size=(32, 32), sides=("R",))
+    pd.testing.assert_frame_equal(again.table, fresh.table, check_dtype=False)
+    assert set(again.table.side) == {"R"} and len(list((tmp_path/"h"/"images").iterdir())) == 1
+    with pytest.raises(CohortError, match="another simulation"): write_simulated("hip-radiograph", tmp_path/"h", **wish)
 
 
 def test_a_mistake_of_ours_shows_where_it_happened(tmp_path, monkeypatch):

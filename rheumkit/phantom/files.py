@@ -18,7 +18,7 @@ import torch
 
 import rheumkit
 from ..images.cohort import Cohort, CohortError
-from ..images.objects import against, directions, read_image, read_mask, series_paths, write_image, write_mask
+from ..images.objects import against, directions, read_image, read_mask, series_paths, write_image, write_mask, write_segments
 from .recipes import recipe, simulate
 from .registry import where
 from .systems import served
@@ -62,8 +62,8 @@ def turns(r, spacing)->bool:
     return r.modality in ("MR", "CT") and len(spacing) == 3 and against(lies(r))
 
 # %% ../../nbs/2_phantom/35_files.ipynb #822c81ff
-def check_wishes(name:str, patients:int=1, visits:int=1, scanner=None, size=None):
-    "CohortError, naming what there is, for a recipe, scanner or size that does not exist; a function as `scanner` is taken on trust."
+def check_wishes(name:str, patients:int=1, visits:int=1, scanner=None, size=None, sides=None):
+    "CohortError, naming what there is, for a recipe, scanner, size or side that does not exist; a function as `scanner` is taken on trust."
     if name not in where and name not in served:
         near = get_close_matches(str(name), [*where, *served], 3, .5)
         raise CohortError(f"there is no recipe or system {name!r}" + (f"; do you mean {' or '.join(near)}?" if near else f". Recipes: {', '.join(where)}") + " `rheumkit simulate --list` names them all")
@@ -73,24 +73,27 @@ def check_wishes(name:str, patients:int=1, visits:int=1, scanner=None, size=None
     for n in [] if scanner is None or callable(scanner) else [scanner] if isinstance(scanner, str) else list(scanner):
         if not any(n in r.scanners for r in found): problems.append(f"no scanner {n!r}; " + "; ".join(f"{r.name} has {', '.join(r.scanners)}" for r in found))
     if size is not None and (len(size) not in (len(found[0].size), 2) or min(size) < 1): problems.append(f"size {tuple(size)} does not fit {found[0].name}, whose images are like {found[0].size}")
+    for r in found if sides is not None else []:
+        if not sides or not set(sides) <= set(r.sides): problems.append(f"sides {', '.join(sides) or 'none'}; {r.name} has {', '.join(r.sides)}")
+    if sides and s is not None and s.pair == "sides" and set(sides) != set(found[0].sides): problems.append(f"sides {', '.join(sides)}; it compares {' and '.join(found[0].sides)}, so leave them out")
     if problems: raise CohortError(problems, name)
 
 # %% ../../nbs/2_phantom/35_files.ipynb #1f79348f
 def write_simulated(name:str,           # Recipe or id of a system
                     folder,             # Folder to make, or to go on with
-                    patients:int=20, seed:int=0, visits:int=1, scanner=None, size=None,  # As in `simulate`
+                    patients:int=20, seed:int=0, visits:int=1, scanner=None, size=None, sides=None,  # As in `simulate`
                     progress:bool=True, # Show a progress bar
                    )->Path:             # The table
-    "Write a simulated cohort: images/ (DICOM), masks/ (DICOM SEG of the structures and of the recipe's further label maps, arrays of the lesion maps), table.csv. Goes on where it was interrupted; CohortError where the folder holds something else."
+    "Write a simulated cohort: images/ (DICOM), masks/ (DICOM SEG of the structures, the recipe's further label maps and the lesions; arrays of the lesion maps), table.csv. Goes on where it was interrupted; CohortError where the folder holds something else."
     from tqdm.auto import tqdm
     folder = Path(folder)
-    check_wishes(name, patients, visits, scanner, size)
-    wish = dict(patients=patients, visits=visits, scanner=scanner, seed=seed, size=size)
+    check_wishes(name, patients, visits, scanner, size, sides)
+    wish = dict(patients=patients, visits=visits, scanner=scanner, seed=seed, size=size, sides=sides)
     cohort = simulate(name, **wish)
     s = served.get(name)
     if s and s.shape_only: cohort = Cohort(cohort.table, simulate(s.recipe, **wish | {"size": size or s.size}).pixels, cohort.truth, cohort.spacings)   # outlines are drawn on images; `read_simulated` gives the outlines alone
     _begin(folder, dict(rheumkit=rheumkit.__version__, simulated=name, patients=int(patients), seed=int(seed), visits=int(visits),
-                        scanner=list(cohort.table.scanner) if callable(scanner) else scanner, size=[int(n) for n in size] if size else None))
+                        scanner=list(cohort.table.scanner) if callable(scanner) else scanner, size=[int(n) for n in size] if size else None, **({"sides": list(sides)} if sides else {})))
     places = []
     for i in tqdm(range(len(cohort)), desc=name, unit="image", disable=not progress):
         places.append(_write_row(cohort, i, recipe_of(cohort.table.iloc[i], name), folder))
@@ -117,7 +120,9 @@ def _write_row(cohort, i, r, folder)->dict: # The files of one image that are no
     if turned: way = (*way[:2], way[2].translate(str.maketrans("LRPAHF", "RLAPFH")))
     seen = lambda array: array.flip(-3) if turned else array
     image = next((p for p in (folder/"images"/key, folder/"images"/f"{key}.dcm") if p.exists()), None)
-    outlines, lesions = {what: folder/"masks"/what/(key if deep and not slices else f"{key}.dcm") for what in ("structures", *r.maps)}, folder/"masks"/"lesions"/f"{key}.npz"
+    named = {"structures": tuple(r.structures), **{what: tuple(names) for what, names in r.maps.items()}}
+    outlines, amounts = {what: folder/"masks"/what/(key if deep and not slices else f"{key}.dcm") for what in (*named, "lesions")}, folder/"masks"/"lesions"/f"{key}.npz"
+    lesions = outlines.pop("lesions")
     if image is None:
         pixels = cohort.pixels[i]
         image = folder/"images"/(key if slices or (r.modality == "US" and len(pixels) == 2) else f"{key}.dcm")
@@ -125,9 +130,13 @@ def _write_row(cohort, i, r, folder)->dict: # The files of one image that are no
                     channels=series_of(r.scanners[row.scanner], len(pixels)) if slices else None, **_said(row, r, spacing))
     for what, mask in outlines.items():
         mask.parent.mkdir(exist_ok=True)
-        if not mask.exists() or (mask.suffix != ".dcm" and len(list(mask.glob("*.dcm"))) < len(cohort.truth[what][i])): write_mask(mask, seen(cohort.truth[what][i]).numpy(), tuple(r.structures if what == "structures" else r.maps[what]), image)
-    if not lesions.exists(): _save_map(lesions, seen(cohort.truth["lesions"][i]))
-    places = {"image": " | ".join(p.relative_to(folder).as_posix() for p in series_paths(image)), **{f"mask_{what}": path.relative_to(folder).as_posix() for what, path in {**outlines, "lesions": lesions}.items()}}
+        if not mask.exists() or (mask.suffix != ".dcm" and len(list(mask.glob("*.dcm"))) < len(cohort.truth[what][i])): write_mask(mask, seen(cohort.truth[what][i]).numpy(), named[what], image)
+    lacking = not lesions.exists() or (lesions.suffix != ".dcm" and len(list(lesions.glob("*.dcm"))) < len(list(outlines["structures"].glob("*.dcm"))))
+    if lacking or not amounts.exists():
+        maps = seen(cohort.truth["lesions"][i])
+        if not amounts.exists(): _save_map(amounts, maps)
+        if lacking: write_segments(lesions, maps > 0, tuple(r.lesions), image)
+    places = {"image": " | ".join(p.relative_to(folder).as_posix() for p in series_paths(image)), **{f"mask_{what}": path.relative_to(folder).as_posix() for what, path in {**outlines, "lesions": amounts}.items()}, "outline_lesions": lesions.relative_to(folder).as_posix()}
     return places | dict(zip(_steps, (None, *spacing) if len(spacing) == 2 else spacing))
 
 _steps = ("spacing_slice_mm", "spacing_row_mm", "spacing_column_mm")
@@ -174,14 +183,14 @@ def read_simulated(folder)->Cohort:  # With truth["structures"], truth["lesions"
     if not (folder/"table.csv").is_file():
         raise CohortError("the simulation was interrupted; run the same command again" if (folder/"simulation.json").is_file() else "there is no simulation in this folder", folder)
     table = pd.read_csv(folder/"table.csv", keep_default_na=False, na_values=[""])
-    empty = [f"row {i + 2} of table.csv: no {c}" for c in ("image", "mask_structures", "mask_lesions") for i in np.flatnonzero(table[c].isna())]
+    empty = [f"row {i + 2} of table.csv: no {c}" for c in ("image", "mask_structures", "mask_lesions", *table.columns.intersection(["outline_lesions"])) for i in np.flatnonzero(table[c].isna())]
     if empty: raise CohortError([f"{e}; write the simulation anew" for e in empty[:20]], folder)
-    paths = {c: [[folder/p for p in cell.split(" | ")] if isinstance(cell, str) else [] for cell in table[c]] for c in table if c == "image" or c.startswith("mask_")}   # what only another recipe's images have is empty
+    paths = {c: [[folder/p for p in cell.split(" | ")] if isinstance(cell, str) else [] for cell in table[c]] for c in table if c in ("image", "outline_lesions") or c.startswith("mask_")}   # what only another recipe's images have is empty
     gone = [str(p.relative_to(folder)) for cells in paths.values() for cell in cells for p in cell if not p.exists()]
     if gone: raise CohortError([f"{p} is not there; run the same command again" for p in gone[:20]], folder)
     name = json.loads((folder/"simulation.json").read_text(encoding="utf-8"))["simulated"]
     spacings = [tuple(float(v) for v in row if v == v) for row in table[list(_steps)].itertuples(index=False)]
     turned = [turns(recipe_of(row, name), spacing) for (_, row), spacing in zip(table.iterrows(), spacings)]
-    truth = {"structures": _Read(paths["mask_structures"], read_mask, turned), **{c.removeprefix("mask_"): _Read(paths[c], _lesions if c == "mask_lesions" else read_mask, turned) for c in paths if c not in ("image", "mask_structures")}}
+    truth = {"structures": _Read(paths["mask_structures"], read_mask, turned), **{c.removeprefix("mask_"): _Read(paths[c], _lesions if c == "mask_lesions" else read_mask, turned) for c in paths if c.startswith("mask_") and c != "mask_structures"}}
     images = _Outlined(truth["structures"]) if name in served and served[name].shape_only else _Read(paths["image"], read_image, turned)
     return Cohort(table.drop(columns=[*paths, *_steps]), images, truth=truth, spacing=spacings, name=folder.name, simulated=True)
