@@ -19,7 +19,7 @@ from torch import Tensor
 from .body import Body, layered_recipe
 from .causes import Graph, Variable
 from .mri import MRIScanner, Sequence, Tissue
-from .shapes import Solid, ellipsoid, intersection, place, rotation, round_cone, rounded_box, smooth_profile, union
+from .shapes import Severity, Solid, ellipsoid, intersection, place, rotation, round_cone, rounded_box, smooth_profile, union
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-005
 @dataclass(frozen=True)
@@ -514,4 +514,5 @@ spine_scanners = {s.name: s for s in (
     _scanner("Openfield", "Valley", 1.5, (.022, .02), 88, acquired=(.75, .9), bias=.12, towards=(0, 0, .4), gain=(2., 2.)))}
 
 spine_mri = layered_recipe(build, image, field, reach=(4, 4), name="spine-mri", title="Lumbar spine MRI, sagittal T2 and T1: degeneration by disc", modality="MR", body_part="LSPINE", view="SAGITTAL",
-    size=(12, 128, 128), scanners=spine_scanners, structures=structures, lesions=lesions, scales=scales, person=person, causes=spine_causes, disease=disease, scores=scores, sides=("U",))
+    size=(12, 128, 128), scanners=spine_scanners, structures=structures, lesions=lesions, scales=scales, person=person, causes=spine_causes, disease=disease, scores=scores, sides=("U",),
+    severities={kind: Severity(discs) for kind in lesions})
