@@ -379,7 +379,7 @@ class Recipe:
     disease:Callable    # disease(person, side, visit, rng) -> severities; the rng is the same for all visits of one side
     scene:Callable      # scene(person, side, severities, size=None) -> scene (3-D solids on a Grid); depends on nothing else
     image:Callable      # image(scene, scanner, rng) -> float32 (C, H, W) or (C, D, H, W); rng None: no noise
-    truth:Callable      # truth(scene) -> {"structures": uint8 (H, W) or (D, H, W), "lesions": how much tissue each kind has changed, float32 (L, H, W) or (L, D, H, W), "reach": > 0 where the noise-free picture may differ because of it, the same shape}
+    truth:Callable      # truth(scene) -> {"structures": uint8 (H, W) or (D, H, W), "lesions": how much tissue each kind has changed, float32 (L, H, W) or (L, D, H, W), "reach": > 0 where the noise-free picture may differ because of it, now or as it grew to what it is, the same shape}
     scores:Callable     # scores(severities) -> dict of columns: the scales, and continuous truths such as joint_space_width_mm
     spacing:Callable    # spacing(size) -> mm between samples, (row, column) or (slice, row, column)
     sides:tuple = ("R", "L")
