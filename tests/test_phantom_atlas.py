@@ -9,7 +9,8 @@ from rheumkit.phantom.registry import where
 from rheumkit.phantom.systems import served, simulate_system, systems
 
 NAMES = list(where)
-LAYERED = [n for n in NAMES if n not in ("knee-radiograph", "hand-radiograph", "wrist-mri", "foot-radiograph")]   # these name lesions by site and have tests of their own
+SITED = ("knee-radiograph", "hand-radiograph", "wrist-mri", "foot-radiograph")   # these name lesions by site and have tests of their own
+LAYERED = [n for n in NAMES if n not in SITED]
 SYSTEMS = systems().set_index("id").to_dict("index")
 
 
@@ -19,12 +20,12 @@ NEVER = {(name, kind) for name in ("foot-mri", "hand-mri-arthralgia") for kind i
 def half(r): return tuple(n//2 if n > 8 else n for n in r.size)
 
 
-def severities(r, kinds=None, seed=0, people=60):
+def severities(r, kinds=None, seed=0, people=60, side=None):
     "A person and severities: of many, the one in whom a kind of lesion (the worst of `kinds`) is most severe."
     found = []
     for k in range(people):
         person = r.person(np.random.default_rng([seed, k]))
-        found.append((person, r.disease(person, r.sides[0], 0, np.random.default_rng([seed, k, 1]))))
+        found.append((person, r.disease(person, side or r.sides[0], 0, np.random.default_rng([seed, k, 1]))))
         if kinds is None: return found[0]
     worst = max(found, key=lambda f: max(amount(f[1].get(kind)) for kind in kinds))
     assert max(amount(worst[1].get(kind)) for kind in kinds) > 0, f"{r.name}: none of {people} people has {kinds}"
@@ -72,15 +73,47 @@ def near(mask, pixels=2):
     return torch.nn.functional.max_pool2d(flat, 2*pixels+1, 1, pixels).reshape(mask.shape) > 0
 
 
+def in_turn(r, k):
+    "The scanner and the side for a recipe's kth kind of lesion: all are used, none more often than it must."
+    return list(r.scanners.values())[k % len(r.scanners)], r.sides[k % len(r.sides)]
+
+
+def lessened(found, lesion, share):
+    "The same severities with a share of one lesion (a kind, or kind_site)."
+    if lesion not in found: kind, _, site = lesion.partition("_"); return {**found, kind: {**found[kind], site: share*found[kind][site]}}
+    return {**found, lesion: {site: share*v for site, v in found[lesion].items()} if isinstance(found[lesion], dict) else share*found[lesion]}
+
+
+def nothing_moves_beyond(reach, r, scanner, person, side, found, lesion, severe):
+    "While a lesion gets worse, from a quarter and from half of it, pixels change within the reach of the severer one only."
+    for share in (.25, .5):
+        less = r.image(r.scene(person, side, lessened(found, lesion, share), half(r)), scanner, None)
+        change = (severe - less).abs().amax(0); span = float(less.max() - less.min())
+        outside = float(change[~reach].max()) if (~reach).any() else 0.
+        assert outside <= span/255, f"{lesion} from {share:.0%} to all of it on {scanner.name}, side {side}: {outside:.4g} of {span:.4g} outside its reach"
+        assert change[reach].max() > 1e-3*span, f"{lesion} at {share:.0%} looks as all of it"
+
+
+@pytest.mark.parametrize("name", SITED)
+def test_a_lesion_that_gets_worse_changes_pixels_only_where_the_truth_says(name):
+    r = recipe(name)
+    for k, lesion in enumerate(r.lesions):
+        scanner, side = in_turn(r, k); person = r.person(np.random.default_rng([6, k])); found = r.disease(person, side, 0, np.random.default_rng([6, k, 1]))
+        kind = lesion if lesion in r.kinds else lesion.partition("_")[0]; limits = r.kinds[kind]
+        site = lesion[len(kind)+1:] or (limits.sites and limits.sites[k % len(limits.sites)])
+        found = {**found, kind: {**found[kind], site: limits.high} if site else limits.high}
+        scene = r.scene(person, side, found, half(r))
+        nothing_moves_beyond(r.truth(scene)["reach"][k] > 0, r, scanner, person, side, found, lesion, r.image(scene, scanner, None))
+
+
 @pytest.mark.parametrize("name", LAYERED)
 def test_a_lesion_changes_pixels_only_where_the_truth_says(name):
     r = recipe(name)
     assert set(r.lesions) <= set(severities(r)[1]), "severities are named as the lesions are"
-    scanner = next(iter(r.scanners.values()))
     for k, kind in enumerate(r.lesions):
         if (name, kind) in NEVER: continue
-        person, found = severities(r, [kind])
-        scene, bare = (r.scene(person, r.sides[0], s, half(r)) for s in (found, without(found, (kind,))))
+        scanner, side = in_turn(r, k); person, found = severities(r, [kind], side=side)
+        scene, bare = (r.scene(person, side, s, half(r)) for s in (found, without(found, (kind,))))
         with_it, without_it = (r.image(s, scanner, None) for s in (scene, bare))
         truth = r.truth(scene); lesion, reach = truth["lesions"][k], truth["reach"][k] > 0
         change = (with_it - without_it).abs().amax(0)
@@ -88,6 +121,7 @@ def test_a_lesion_changes_pixels_only_where_the_truth_says(name):
         assert (lesion > 0).any() and change[lesion > 0].max() > 1e-3*span, f"{kind} cannot be seen at all"
         outside = float(change[~reach].max()) if (~reach).any() else 0.
         assert outside <= span/255, f"{kind}: {outside:.4g} of {span:.4g} outside its reach"
+        nothing_moves_beyond(reach, r, scanner, person, side, found, kind, with_it)
         assert reach[lesion > 0].all(), f"{kind} does not reach all of itself"
         core = near(lesion > .05*lesion.max()); total = float(change.sum())
         on = float(change[core].sum())/total

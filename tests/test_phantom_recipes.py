@@ -1,10 +1,14 @@
 """Who is who: populations, ids, centres, readers and cases of simulated cohorts."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from rheumkit.phantom.body import without
 from rheumkit.phantom.readers import Reader
 from rheumkit.phantom.recipes import recipe, simulate
 from rheumkit.phantom.registry import where
+from rheumkit.phantom.shapes import Severity
 from rheumkit.phantom.systems import served, simulate_system, systems
 
 PAIRED = [("knee-radiograph", "knee-mri"), ("knee-radiograph", "knee-mri-t2"), ("hand-radiograph", "foot-radiograph"), ("spine-radiograph-lumbar", "spine-radiograph-cervical"), ("hand-mri-arthralgia", "foot-mri")]
@@ -160,3 +164,62 @@ def test_a_large_cohort_does_not_fill_the_memory(name, size):
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(many) == 120 and kept/len(many) < 25_000
+
+
+def with_one(r, found, kind, wrong):
+    "Severities as found, with one number of a kind of lesion replaced, at a site where it has sites; and that site."
+    limits = r.kinds[kind]
+    if limits.sites == (): return {**found, kind: wrong}, ""
+    site = limits.sites[-1] if limits.sites else "3"
+    return {**found, kind: {**found[kind], site: wrong}}, site
+
+
+@pytest.mark.parametrize("name", list(where))
+def test_impossible_severities_are_refused_before_anything_is_drawn_or_scored(name):
+    r = recipe(name); person = r.person(np.random.default_rng([3, 1])); found = r.disease(person, r.sides[0], 0, np.random.default_rng([3, 2]))
+    def refused(wrong):
+        with pytest.raises(ValueError) as drawn: r.scene(person, r.sides[0], wrong)
+        with pytest.raises(ValueError) as named: r.scene(person, r.sides[0], severities=wrong)
+        with pytest.raises(ValueError) as scored: r.scores(wrong)
+        assert str(drawn.value) == str(scored.value) == str(named.value) and repr(name) in str(drawn.value)
+        return str(drawn.value)
+    for kind, limits in r.kinds.items():
+        for value in (limits.high + .01, 7*limits.high, -3., float("nan"), float("inf"), -float("inf")):
+            wrong, site = with_one(r, found, kind, value); message = refused(wrong)
+            assert repr(kind) in message and site in message and repr(value) in message and limits.valid in message
+        for value in ("much", None, np.zeros(2), 1j): assert repr(kind) in refused(with_one(r, found, kind, value)[0])
+        for value in (limits.low, limits.high, int(limits.low), np.float32(limits.high)): r.check(with_one(r, found, kind, value)[0])
+        if limits.sites is not None:
+            message = refused({**found, kind: {"banana": limits.high}}); assert "'banana'" in message and repr(kind) in message and all(site in message for site in limits.sites)
+        if limits.sites: assert limits.sites[0] in refused({**found, kind: .5})
+    message = refused({**found, "banana": 1.})
+    assert "'banana'" in message and all(kind in message for kind in (*r.kinds, *r.besides))
+    assert "Kinds: " in refused(list(found))
+
+
+@pytest.mark.parametrize("name", list(where))
+def test_no_severity_of_a_recipe_of_its_own_is_refused(name):
+    r = recipe(name); most = dict.fromkeys(r.kinds, 0.)
+    for k in range(100):
+        person = r.person(np.random.default_rng([9, k]))
+        for side in r.sides:
+            for visit in (0, 3):
+                found = r.disease(person, side, visit, np.random.default_rng([9, k, ord(side)])); r.check(found); r.check(without(found, r.lesions))
+                for kind in r.kinds: most[kind] = max([most[kind], *(found[kind].values() if isinstance(found[kind], dict) else (found[kind],))])
+    assert set(found) <= {*r.kinds, *r.besides}
+    for kind, limits in r.kinds.items():
+        if limits.high != 1: assert most[kind] > .75*limits.high, f"{kind} goes to {most[kind]}: {limits.high} limits nothing"
+
+
+def test_the_check_belongs_to_the_recipe_and_is_made_once():
+    r = recipe("knee-radiograph")
+    another = replace(r, name="another knee", severities={**r.severities, "spiking": Severity((), 3., "mm")})
+    assert another.scene.__wrapped__ is r.scene.__wrapped__ and another.scores.__wrapped__ is r.scores.__wrapped__
+    found = {**r.disease(r.person(np.random.default_rng(1)), "R", 0, np.random.default_rng(2)), "spiking": 2.}
+    with pytest.raises(ValueError, match="'knee-radiograph': the severity of 'spiking' is 2.0; it has to be a number from 0 to 1$"): r.scores(found)
+    assert another.scores(found)["kellgren_lawrence"] in range(5)
+    with pytest.raises(ValueError, match="'another knee'.*is 4.0; .* from 0 to 3 mm"): another.scores({**found, "spiking": 4.})
+    plain = replace(r, severities={}, lesions=("narrowing", "osteophyte"), besides=())      # who states nothing: every lesion from 0 to 1, by any sites
+    plain.check({"narrowing": .3, "osteophyte": {"here": [.2, {"there": 1.}]}})
+    with pytest.raises(ValueError, match="'osteophyte' at 'here 1 there' is 2.0"): plain.check({"osteophyte": {"here": [.2, {"there": 2.}]}})
+    with pytest.raises(TypeError): r.scores()

@@ -18,7 +18,7 @@ from torch import Tensor
 from .body import Body, Truth, layered_recipe, spread
 from .causes import Graph, Variable
 from .ct import CTScanner, carried, ct_image
-from .shapes import ellipsoid, round_cone, rounded_box, smooth_profile
+from .shapes import Severity, ellipsoid, round_cone, rounded_box, smooth_profile
 
 # %% ../../nbs/2_phantom/31_chest.ipynb #31-chest-007
 field = (240., 272., 340.)     # mm
@@ -383,4 +383,5 @@ chest_scanners = {
 def _truth(scene): return Truth(scene, carried(chest_scanners, tuple(f/n for f, n in zip(field[-2:], scene.size[-2:]))))
 
 chest_ct = layered_recipe(build, ct_image, field, truth=_truth, name="chest-ct", title="Chest CT: interstitial lung disease of systemic sclerosis and lung function", modality="CT", body_part="CHEST", view="AXIAL", size=(16, 128, 160),
-    scanners=chest_scanners, structures=structures, lesions=lesions, scales=scales, person=person, causes=chest_causes, disease=disease, scores=scores, sides=("U",))
+    scanners=chest_scanners, structures=structures, lesions=lesions, scales=scales, person=person, causes=chest_causes, disease=disease, scores=scores, sides=("U",),
+    severities={**{kind: Severity(lungs) for kind in lesions[:3]}, "oesophagus": Severity(())}, besides=("pose", "breath", "function"))

@@ -18,7 +18,7 @@ from torch import Tensor
 from .body import Body, Truth, layered_recipe
 from .causes import Variable, rheumatoid
 from .ct import CTScanner, calibration, carried, ct_image, rods, to_density
-from .shapes import difference, ellipsoid, intersection, rotation, place, rough, round_cone, rounded_box, union
+from .shapes import Severity, difference, ellipsoid, intersection, rotation, place, rough, round_cone, rounded_box, union
 
 # %% ../../nbs/2_phantom/30_finger_ct.ipynb #30-finger-ct-007
 field = (18., 40., 45.)
@@ -218,4 +218,5 @@ finger_scanners = {
 def _truth(scene): return Truth(scene, carried(finger_scanners, tuple(f/n for f, n in zip(field[-2:], scene.size[-2:]))))
 
 hand_hrpqct = layered_recipe(build, ct_image, field, truth=_truth, name="hand-hrpqct", title="HR-pQCT of the second and third knuckle: erosions, new bone and bone density", modality="CT", body_part="HAND", view="AXIAL", size=(20, 128, 144),
-    scanners=finger_scanners, structures=structures, lesions=lesions, scales=scales, person=person, causes=finger_ct_causes, disease=disease, scores=scores, sides=("R", "L"))
+    scanners=finger_scanners, structures=structures, lesions=lesions, scales=scales, person=person, causes=finger_ct_causes, disease=disease, scores=scores, sides=("R", "L"),
+    severities={"erosion": Severity(sites), "new bone": Severity(sites), "bone loss": Severity(())}, besides=("pose", "bone"))

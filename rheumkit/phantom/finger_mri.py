@@ -23,7 +23,7 @@ from .causes import Graph, Variable
 from .foot import foot_flesh, foot_person, foot_pose, foot_skeleton
 from .hand import flesh, hand_person, skeleton, slab, usual_pose
 from .mri import MRIScanner, Sequence, Tissue
-from .shapes import Solid, difference, ellipsoid, loft, place, rotation, round_cone, union
+from .shapes import Severity, Solid, difference, ellipsoid, loft, place, rotation, round_cone, union
 
 # %% ../../nbs/2_phantom/29_finger_mri.ipynb #29-finger-mri-005
 finger_lesions = ("synovitis", "tenosynovitis", "oedema", "erosion", "periarticular")
@@ -392,9 +392,11 @@ finger_scanners = {
 def _scales(n): return {"ramris_synovitis": (0, 3*n, 1.), "ramris_tenosynovitis": (0, 6*n, 1.2), "ramris_oedema": (0, 6*n, 1.6), "ramris_erosion": (0, 20*n, 1.6), "psamris_periarticular": (0, 2*n, .5)}
 _common = dict(reach=(4, 3), modality="MR", view="CORONAL", size=(16, 96, 96), scanners=finger_scanners, structures=finger_structures, lesions=finger_lesions, scores=finger_scores)
 
+def _severities(region): return {"synovitis": Severity(region.joints), "tenosynovitis": Severity(region.sheaths, 5.5, "mm"), "oedema": Severity(region.halves), "erosion": Severity(region.halves), "periarticular": Severity(region.joints)}
+
 hand_mri = layered_recipe(finger_build, mri_image, hand_field, name="hand-mri", title="MRI of the knuckles, T1 after gadolinium and T2 with fat suppressed: rheumatoid (seropositive, seronegative) or psoriatic arthritis", body_part="HAND",
-                          person=finger_person, causes=finger_causes, disease=finger_disease, scales=_scales(4), **_common)
+                          person=finger_person, causes=finger_causes, disease=finger_disease, scales=_scales(4), severities=_severities(hand_region), **_common)
 foot_mri = layered_recipe(foot_build, mri_image, foot_field, name="foot-mri", title="MRI of the metatarsophalangeal joints in suspect arthralgia: does rheumatoid arthritis develop?", body_part="FOOT", people="arthralgia",
-                          person=arthralgia_person, causes=arthralgia_causes, disease=foot_finger_disease, scales=_scales(5), **_common)
+                          person=arthralgia_person, causes=arthralgia_causes, disease=foot_finger_disease, scales=_scales(5), severities=_severities(foot_region), **_common)
 hand_mri_arthralgia = layered_recipe(finger_build, mri_image, hand_field, name="hand-mri-arthralgia", title="MRI of the knuckles in suspect arthralgia, of the people of foot-mri", body_part="HAND", people="arthralgia",
-                                     person=arthralgia_person, causes=arthralgia_causes, disease=finger_disease, scales=_scales(4), **_common)
+                                     person=arthralgia_person, causes=arthralgia_causes, disease=finger_disease, scales=_scales(4), severities=_severities(hand_region), **_common)

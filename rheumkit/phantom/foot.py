@@ -20,7 +20,7 @@ from torch import Tensor
 from .hand import (Block, HandScene, Limb, _curve, _damage, _ring, _steps, advanced, ankylosis_score, destroyed_share, digit, erosion_score, hand_causes, hand_image, hand_person, hand_truth, joint_grade,
                                    lesion_names, narrowing_score, osteophyte_score, plate_gone, ratingen_score, round_sticks, skin_distance, slab, subluxation_score, tube_bridge)
 from .scanners import RadiographScanner
-from .shapes import Recipe
+from .shapes import Recipe, Severity
 
 # %% ../../nbs/2_phantom/28_foot.ipynb #28-foot-005
 foot_bones = {  # length, width of base, waist and head (mm), depth/width, cortex at mid-shaft (mm)
@@ -190,4 +190,6 @@ foot_radiograph = Recipe(name="foot-radiograph", people="hand-radiograph", title
     structures=foot_structures, lesions=lesion_names,
     scales={"svdh_erosion": (0, 60, 3.5), "svdh_narrowing": (0, 24, 1.3), "svdh_total": (0, 84, 4.5), "ratingen": (0, 25, 1.1), "subluxation": (0, 5, .45), **{f"erosion_{j}": (0, 10, 1.1) for j in foot_joints},
             **{f"narrowing_{j}": (0, 4, .45) for j in foot_joints}, **{f"ratingen_{j}": (0, 5, .4) for j in foot_ratingen_joints}, **{f"kellgren_lawrence_{j}": (0, 4, .45) for j in foot_worn_sites}},
-    person=foot_person, causes=hand_causes, disease=foot_disease, scene=foot_scene, image=hand_image, truth=hand_truth, scores=foot_scores, spacing=lambda size: (foot_field_mm[0]/size[0], foot_field_mm[1]/size[1]))
+    person=foot_person, causes=hand_causes, disease=foot_disease, scene=foot_scene, image=hand_image, truth=hand_truth, scores=foot_scores, spacing=lambda size: (foot_field_mm[0]/size[0], foot_field_mm[1]/size[1]),
+    severities={"erosion": Severity(foot_erosion_sites), **{kind: Severity(foot_joints) for kind in ("narrowing", "osteopenia", "subluxation")}, **{kind: Severity(foot_worn_sites) for kind in ("osteophyte", "sclerosis")}, "ankylosis": Severity(("ip1",))},
+    besides=("pose", "joint_space", "valgus", "joints"))

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from .body import Truth
 from .causes import Graph, Variable
-from .shapes import Recipe, smooth_profile
+from .shapes import Recipe, Severity, smooth_profile
 from .scanners import RadiographScanner
 from .radiograph import blurred, develop, expose, trabeculae
 
@@ -1000,7 +1000,9 @@ hand_radiograph = Recipe(name="hand-radiograph", title="Hand and wrist radiograp
                                  **{f"ratingen_{s}": (0, 5, .4) for s in ratingen_sites}, **{f"osteophyte_{s}": (0, 3, .4) for s in osteoarthritis_sites},
                                  **{f"kellgren_lawrence_{s}": (0, 4, .45) for s in osteoarthritis_sites}},
                          person=hand_person, causes=hand_causes, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0],
-                                 field_mm[1]/size[1]))
+                                 field_mm[1]/size[1]),
+                         severities={"erosion": Severity(erosion_sites), "narrowing": Severity(tuple(dict.fromkeys((*narrowing_sites, *osteoarthritis_sites)))), "osteopenia": Severity(osteopenia_sites), "osteophyte": Severity(osteoarthritis_sites),
+                                     "sclerosis": Severity(osteoarthritis_sites), "ankylosis": Severity(ankylosis_sites), "subluxation": Severity(subluxation_sites)}, besides=("pose", "joint_space", "joints"))
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-061
 def joint_crops(cohort,          # A hand cohort of `simulate`, as large as you like (its table knows where the joints are)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .body import Body, spread
 from .causes import Variable, rheumatoid
-from .shapes import difference, ellipsoid, loft, rough, round_cone, union
+from .shapes import Severity, difference, ellipsoid, loft, rough, round_cone, union
 from .ultrasound import UltrasoundScanner, between, probe_body, sweep_positions, ultrasound_recipe
 
 # %% ../../nbs/2_phantom/22_joint_us.ipynb #22-joint-us-causes
@@ -179,7 +179,7 @@ machines = {"high-end 18 MHz": UltrasoundScanner("high-end 18 MHz", "university"
             "portable 10 MHz": UltrasoundScanner("portable 10 MHz", "clinic", frequency=10., focus=10., f_number=2., cycles=2., tgc=.75, line_density=3.2, dynamic_range=54., looks=1, gain=-3., curve=.9, noise=-62., reverberation=.012, doppler="power", doppler_gain=3., bloom=1.8, varies=1.)}
 
 _scales = {"synovitis_grey_scale": (0, 3, .45), "synovitis_power_doppler": (0, 3, .65), "synovitis_eular_omeract": (0, 3, .5), "cartilage_damage": (0, 2, .35), "osteophyte_grade": (0, 3, .4), "erosion": (0, 1, .3)}
-_fields = dict(body_part="HAND", view="DORSAL LONGITUDINAL", scanners=machines, structures=parts, lesions=kinds, scales=_scales, person=person, causes=finger_us_causes, disease=disease)
+_fields = dict(body_part="HAND", view="DORSAL LONGITUDINAL", scanners=machines, structures=parts, lesions=kinds, scales=_scales, person=person, causes=finger_us_causes, disease=disease, severities={kind: Severity(()) for kind in kinds})
 finger_ultrasound = ultrasound_recipe(build, (17., 30.), sweep=18., upright=True, name="finger-ultrasound", size=(128, 128), scores=scores,
     title="Ultrasound of a knuckle, lengthwise from the back: synovitis with power Doppler, cartilage, osteophytes, erosion (EULAR-OMERACT)", **_fields)
 finger_sweep = ultrasound_recipe(build, (17., 30.), sweep=18., upright=True, name="finger-ultrasound-sweep", size=(16, 128, 128), scores=sweep_scores,

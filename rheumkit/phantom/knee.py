@@ -23,7 +23,7 @@ from .body import Truth
 from .causes import osteoarthritis
 from .radiograph import between_samples, develop, expose
 from .scanners import RadiographScanner
-from .shapes import Grid, Recipe, Solid, ellipsoid, round_cone, smooth_profile, union
+from .shapes import Grid, Recipe, Severity, Solid, ellipsoid, round_cone, smooth_profile, union
 
 # %% ../../nbs/2_phantom/04_knee.ipynb #04-knee-004
 field_mm = 87.   # Width and height of the picture
@@ -549,4 +549,5 @@ def knee_spacing(size)->tuple: return field_mm/size[0], field_mm/size[1]  # mm b
 
 knee_radiograph = Recipe(name="knee-radiograph", title="Standing knee radiograph in osteoarthritis", modality="DX", body_part="KNEE", view="AP", size=(112, 112), scanners=knee_scanners,
     structures=structure_names, lesions=lesion_names, scales={"kellgren_lawrence": (0, 4, .55), "joint_space_narrowing_medial": (0, 3, .45), "joint_space_narrowing_lateral": (0, 3, .4), "osteophyte_grade": (0, 3, .5)},
-    person=knee_person, disease=knee_disease, scene=knee_scene, image=knee_image, truth=knee_truth, scores=knee_scores, spacing=knee_spacing, causes=osteoarthritis)
+    person=knee_person, disease=knee_disease, scene=knee_scene, image=knee_image, truth=knee_truth, scores=knee_scores, spacing=knee_spacing, causes=osteoarthritis,
+    severities={**{kind: Severity(("medial", "lateral")) for kind in ("narrowing", "sclerosis", "cyst", "attrition")}, "osteophyte": Severity(sites), "spiking": Severity(())}, besides=("normal_mm", "pace", "pose"))

@@ -23,7 +23,7 @@ from .body import Body, Scene, Truth, layered_recipe, mri_image, spread
 from .causes import osteoarthritis
 from .knee import knee_disease, knee_person, knee_scores
 from .mri import MRIScanner, Sequence, Tissue, tissues
-from .shapes import Solid, bump, difference, ellipsoid, intersection, loft, place, rotation, round_cone, smooth_profile, union
+from .shapes import Severity, Solid, bump, difference, ellipsoid, intersection, loft, place, rotation, round_cone, smooth_profile, union
 
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-005
 plates = ("femur medial", "femur lateral", "trochlea", "tibia medial", "tibia lateral", "patella")
@@ -483,7 +483,9 @@ scanners = {s.name: s for s in (
     _scanner("Borea 1.5T", "South", 1.5, 30., 2000., 42., (.024, .020), suppress=.88, acquired=(.8, .85), bias=.25, towards=(0., .2, .3), shift=1.2, leak=.3, gain=(1.25, 1.25)),
     _scanner("Cetus 1.5T", "East", 1.5, 18., 1600., 30., (.032, .021), suppress=.84, acquired=(.7, .72), bias=.15, towards=(0., 0., .5), shift=2., gain=(1.1, 1.6)))}
 
-_kept = dict(people="knee-radiograph", modality="MR", body_part="KNEE", view="SAGITTAL", structures=structures, person=person, causes=osteoarthritis, disease=disease)
+_kept = dict(people="knee-radiograph", modality="MR", body_part="KNEE", view="SAGITTAL", structures=structures, person=person, causes=osteoarthritis, disease=disease,
+    severities={"cartilage_loss": Severity(plates), "bone_marrow_lesion": Severity(plates), "meniscal_tear": Severity(horns), "meniscal_extrusion": Severity(compartments), "effusion": Severity(()), "osteophyte": Severity(corners), "flattening": Severity(compartments),
+                "cartilage_degeneration": Severity(plates)}, besides=("clinical", "radiograph", "thickness_mm", "scale", "t2_ms", "pose"))
 _scales = {"moaks_cartilage": (0, 3, .4), "moaks_cartilage_medial": (0, 3, .4), "moaks_bone_marrow_lesion": (0, 3, .4), "moaks_meniscus_medial": (0, 3, .4), "moaks_meniscus_lateral": (0, 3, .4), "moaks_osteophyte": (0, 3, .4), "moaks_effusion": (0, 3, .4),
            "moaks_patellofemoral_cartilage": (0, 3, .45)}
 knee_mri = sagittal(layered_recipe(build, knee_image, field, reach=(5, 4), name="knee-mri", title="Knee MRI in osteoarthritis, sagittal", size=(20, 128, 128), scanners=scanners, lesions=lesions, scales=_scales, scores=scores, **_kept), build, (20, 128, 128))

@@ -14,7 +14,7 @@ import torch
 
 from .body import Body
 from .causes import Graph, Variable
-from .shapes import ellipsoid, rough
+from .shapes import Severity, ellipsoid, rough
 from .ultrasound import UltrasoundScanner, between, probe_body, ultrasound_recipe
 
 # %% ../../nbs/2_phantom/36_muscle_us.ipynb #36-muscle-us-005
@@ -124,4 +124,5 @@ machines = {"linear 10 MHz": UltrasoundScanner("linear 10 MHz", "university", fr
             "linear 6 MHz": UltrasoundScanner("linear 6 MHz", "clinic", frequency=6., focus=28., f_number=2.4, cycles=2., tgc=.88, line_density=2.6, dynamic_range=54., looks=1, gain=-2., curve=.9, noise=-66., reverberation=.006, varies=1.)}
 
 muscle_ultrasound = ultrasound_recipe(build, (48., 44.), name="muscle-ultrasound", title="Ultrasound across the thigh: myositis (dermatomyositis, polymyositis, inclusion body myositis) or healthy, Heckmatt's scale",
-    body_part="THIGH", view="TRANSVERSE", size=(128, 128), scanners=machines, structures=parts, lesions=kinds, scales={"heckmatt": (1, 4, .35)}, person=person, causes=muscle_causes, disease=disease, scores=scores)
+    body_part="THIGH", view="TRANSVERSE", size=(128, 128), scanners=machines, structures=parts, lesions=kinds, scales={"heckmatt": (1, 4, .35)}, person=person, causes=muscle_causes, disease=disease, scores=scores,
+    severities={kind: Severity(() if kind == "fascial oedema" else muscles) for kind in kinds})

@@ -290,4 +290,4 @@ nailfold_scopes = {
 def _truth(scene): return Truth(scene, carried(nailfold_scopes, tuple(f/n for f, n in zip(field[1:], scene.size))))
 
 nailfold_capillaroscopy = layered_recipe(build, capillaroscopy_image, field, truth=_truth, name="nailfold-capillaroscopy", title="Nailfold capillaroscopy of the ring finger: scleroderma patterns and capillary counts", modality="XC",
-    body_part="FINGER", view="NAILFOLD", size=(168, 224), scanners=nailfold_scopes, structures=structures, lesions=lesions, scales=scales, person=person, causes=nailfold_causes, disease=disease, scores=scores, sides=("R", "L"))
+    body_part="FINGER", view="NAILFOLD", size=(168, 224), scanners=nailfold_scopes, structures=structures, lesions=lesions, scales=scales, person=person, causes=nailfold_causes, disease=disease, scores=scores, sides=("R", "L"), besides=("pose", "places"))

@@ -13,7 +13,7 @@ import torch
 
 from .body import Body
 from .causes import Graph, Variable
-from .shapes import ellipsoid, rough
+from .shapes import Severity, ellipsoid, rough
 from .ultrasound import UltrasoundScanner, between, probe_body, ultrasound_recipe
 
 # %% ../../nbs/2_phantom/33_nerve_us.ipynb #33-nerve-us-causes
@@ -131,4 +131,5 @@ machines = {"high-end 18 MHz": UltrasoundScanner("high-end 18 MHz", "university"
             "portable 10 MHz": UltrasoundScanner("portable 10 MHz", "practice", frequency=10., focus=10., f_number=2., cycles=2., tgc=.75, line_density=3.2, dynamic_range=54., looks=1, gain=-3., curve=.9, noise=-62., reverberation=.004)}
 
 wrist_ultrasound = ultrasound_recipe(build, (22., 32.), name="wrist-ultrasound", title="Ultrasound across the carpal tunnel: median nerve and its area, retinaculum, flexor tendons (carpal tunnel syndrome)",
-    body_part="WRIST", view="TRANSVERSE", size=(128, 128), scanners=machines, structures=parts, lesions=kinds, scales={"nerve_grade": (0, 3, .5)}, person=person, causes=tunnel_causes, disease=disease, scores=scores)
+    body_part="WRIST", view="TRANSVERSE", size=(128, 128), scanners=machines, structures=parts, lesions=kinds, scales={"nerve_grade": (0, 3, .5)}, person=person, causes=tunnel_causes, disease=disease, scores=scores,
+    severities={"nerve swelling": Severity((), 16., "mm²"), "bowing": Severity((), 1.5, "mm"), "tenosynovitis": Severity(())})

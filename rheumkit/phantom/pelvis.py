@@ -24,7 +24,7 @@ from .body import Truth, without
 from .causes import Graph, Variable, spondyloarthritis
 from .radiograph import develop, expose
 from .scanners import RadiographScanner
-from .shapes import Grid, Recipe, Solid, chords, difference, ellipsoid, intersection, loft, place, rotation, rough, round_cone, smooth_max, smooth_min, smooth_profile, union
+from .shapes import Grid, Recipe, Severity, Solid, chords, difference, ellipsoid, intersection, loft, place, rotation, rough, round_cone, smooth_max, smooth_min, smooth_profile, union
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-005
 def pelvis_shape(rng:np.random.Generator, sex:str)->dict:  # 'F' or 'M'
@@ -409,6 +409,7 @@ def projection_recipe(paths:object, field:tuple, **fields)->Recipe:
 
 hip_radiograph = projection_recipe(hip_paths, hip_field, name="hip-radiograph", title="Radiograph of one hip, AP: osteoarthritis, five features and Kellgren–Lawrence", size=(128, 128), scanners=hip_scanners,
     structures=("femur", "hip bone", "joint space"), lesions=hip_lesions, person=hip_person, causes=hip_causes, disease=hip_disease, scores=hip_scores,
+    severities={"narrowing": Severity(("superior", "medial")), **{f"{bone} osteophyte": Severity(("superior", "inferior")) for bone in ("acetabular", "femoral")}, "sclerosis": Severity(("superior",)), "cyst": Severity(("acetabular", "femoral"))}, besides=("pose", "normal_mm"),
     scales={"kellgren_lawrence": (0, 4, .55), "femoral_osteophytes": (0, 3, .4), "acetabular_osteophytes": (0, 3, .45), "joint_space_narrowing": (0, 3, .4), "subchondral_sclerosis": (0, 1, .3), "subchondral_cysts": (0, 1, .3), "hip_osteoarthritis": (0, 1, .3)})
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-022
@@ -684,5 +685,5 @@ sij_ray_scanners = {
     "institute": RadiographScanner("institute", "institute", kev=47., photons=200000., blur_mm=.35, scatter=.16, low=3.0, high=6.8, gamma=.9, sharpen=1.1, sharpen_mm=1.1, equalise=.75, equalise_mm=20.)}
 
 sij_radiograph = projection_recipe(sij_ray_paths, sij_ray_field, name="sij-radiograph", title="Radiograph of both sacroiliac joints, AP: modified New York grades", size=(120, 160), scanners=sij_ray_scanners,
-    structures=("sacrum", "ilium", "lumbar vertebra", "sacrum and ilium overlapping"), lesions=sij_ray_lesions, person=sij_ray_person, causes=sij_ray_causes, disease=sij_ray_disease, scores=sij_ray_scores, sides=("B",),
+    structures=("sacrum", "ilium", "lumbar vertebra", "sacrum and ilium overlapping"), lesions=sij_ray_lesions, person=sij_ray_person, causes=sij_ray_causes, disease=sij_ray_disease, scores=sij_ray_scores, sides=("B",), severities={kind: Severity(("R", "L")) for kind in sij_ray_lesions},
     scales={"new_york_right": (0, 4, .85), "new_york_left": (0, 4, .85), "new_york_highest": (0, 4, .85), "radiographic_sacroiliitis": (0, 1, .45)})

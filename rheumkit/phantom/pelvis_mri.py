@@ -19,7 +19,7 @@ from .body import Body, grow, layered_recipe, mri_image, spread
 from .causes import Graph, Variable, spondyloarthritis
 from .mri import MRIScanner, Sequence
 from .pelvis import Hip, Sacroiliac, hip_direction, hip_point, pelvis_person
-from .shapes import Solid, ellipsoid, loft, place, rotation, rough, round_cone, union
+from .shapes import Severity, Solid, ellipsoid, loft, place, rotation, rough, round_cone, union
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-005
 sij_quadrants = tuple(f"{side} {bone} {part}" for side in "RL" for bone in ("sacral", "iliac") for part in ("upper", "lower"))
@@ -288,6 +288,7 @@ sij_scanners = {
 
 sij_mri = layered_recipe(sij_build, mri_image, sij_field, reach=(5, 3), name="sij-mri", title="MRI of both sacroiliac joints, semicoronal T1 and STIR: oedema (SPARCC), erosion, fat, sclerosis, enthesitis", modality="MR", body_part="PELVIS", view="SEMICORONAL",
     size=(12, 104, 104), scanners=sij_scanners, structures=sij_structures, lesions=sij_lesions, person=spa_person, causes=spondyloarthritis, disease=sij_disease, scores=sij_scores, sides=("B",),
+    severities={"oedema": Severity(sij_quadrants), **{kind: Severity(sij_sides) for kind in ("fat", "sclerosis", "erosion")}, "enthesitis": Severity(("R", "L"))},
     scales={"sparcc_oedema": (0, 72, 5.), "fat_lesion": (0, 40, 5.), "erosion": (0, 40, 6.), "sclerosis": (0, 6, .6), "enthesitis": (0, 6, .6), "bone_marrow_oedema": (0, 1, .4)})
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-020
@@ -408,4 +409,5 @@ def hip_mri_scores(severities:dict)->dict:
 
 hip_mri = layered_recipe(hip_build, mri_image, hip_mri_field, reach=(5, 3), name="hip-mri", title="MRI of one hip, coronal T1 and STIR: bone marrow oedema, effusion, enthesitis", modality="MR", body_part="HIP", view="CORONAL",
     size=(14, 96, 96), scanners=sij_scanners, structures=hip_mri_structures, lesions=hip_mri_lesions, person=hip_mri_person, causes=hip_mri_causes, disease=hip_mri_disease, scores=hip_mri_scores,
+    severities={"oedema": Severity(("femoral", "acetabular")), "effusion": Severity(()), "enthesitis": Severity(())}, besides=("pose", "leg", "room_ml"),
     scales={"oedema_femoral": (0, 3, .35), "oedema_acetabular": (0, 3, .4), "effusion": (0, 3, .4), "trochanteric_enthesitis": (0, 3, .45), "hip_oedema_grade": (0, 3, .35), "hip_oedema": (0, 1, .33), "oedema_ml": (0, 110, 7.)})

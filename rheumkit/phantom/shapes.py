@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['Grid', 'Solid', 'ellipsoid', 'round_cone', 'rounded_box', 'smooth_profile', 'loft', 'smooth_min', 'smooth_max',
            'union', 'intersection', 'difference', 'rotation', 'place', 'mirrored', 'bump', 'rough', 'chords',
-           'occupancy', 'Recipe']
+           'occupancy', 'Severity', 'Recipe']
 
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-002
 import math
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, update_wrapper
+from numbers import Real
 from typing import Callable
 
 import numpy as np
@@ -324,6 +325,44 @@ def occupancy(solid:Solid, grid:Grid,
 
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-026
 @dataclass(frozen=True)
+class Severity:
+    "How severe one kind of lesion can be, and at which sites it is given."
+    sites:tuple|None = None   # Names of the sites, each with a number of its own; () for one number; None for either, nested as one likes
+    high:float = 1.           # The most there can be
+    unit:str = ""             # Unit of the limits, e.g. "mm"; "" for a share of the worst there is
+    low:float = 0.            # The least
+
+    @cached_property
+    def known(self)->frozenset: return frozenset(self.sites or ())
+    def check(self, value, recipe:str, kind:str, *site:str)->None:  # A number, or {site: number}; whose it is
+        "Raise ValueError, naming what is wrong, where, and what is valid, unless such a severity can be."
+        free, top = self.sites is None, not site
+        if isinstance(value, dict) and (free or top):
+            if not free and (strange := [s for s in value if s not in self.known]):
+                raise ValueError(f"Recipe {recipe!r}: {kind!r} has no site {strange[0]!r}. " + (f"Its sites: {', '.join(self.sites)}" if self.sites else f"It is one number {self.valid}"))
+            for s, v in value.items():
+                if type(v) is not float or not self.low <= v <= self.high: self.check(v, recipe, kind, *site, str(s))
+        elif isinstance(value, (list, tuple)) and free:
+            for i, v in enumerate(value): self.check(v, recipe, kind, *site, str(i))
+        elif self.sites and top: raise ValueError(f"Recipe {recipe!r}: the severity of {kind!r} is {_said(value)}; give numbers {self.valid} by site, {{{self.sites[0]!r}: …}}. Its sites: {', '.join(self.sites)}")
+        elif not isinstance(value, Real) or not self.low <= value <= self.high:   # not-a-number is in no range
+            raise ValueError(f"Recipe {recipe!r}: the severity of {kind!r}{' at ' + repr(' '.join(site)) if site else ''} is {_said(value)}; it has to be a number {self.valid}")
+    @property
+    def valid(self)->str: return f"from {self.low:g} to {self.high:g} {self.unit}".rstrip()
+
+def _said(value)->str: return f"{float(value)!r}" if isinstance(value, Real) else f"{value!r:.60}"
+
+class _Checked:
+    "A function of a recipe that first asks whether the severities it is given can be."
+    def __init__(self, recipe, function:Callable, at:int):  # at: which argument the severities are
+        update_wrapper(self, function.__wrapped__ if isinstance(function, _Checked) else function); self.recipe, self.at = recipe, at
+    def __call__(self, *args, **named):
+        if len(args) > self.at: self.recipe.check(args[self.at])
+        elif "severities" in named: self.recipe.check(named["severities"])
+        return self.__wrapped__(*args, **named)
+
+# %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-026a
+@dataclass(frozen=True)
 class Recipe:
     "How to simulate one kind of examination. All functions are pure: the same arguments give the same bytes."
     name:str            # e.g. "knee-radiograph"
@@ -340,14 +379,26 @@ class Recipe:
     disease:Callable    # disease(person, side, visit, rng) -> severities; the rng is the same for all visits of one side
     scene:Callable      # scene(person, side, severities, size=None) -> scene (3-D solids on a Grid); depends on nothing else
     image:Callable      # image(scene, scanner, rng) -> float32 (C, H, W) or (C, D, H, W); rng None: no noise
-    truth:Callable      # truth(scene) -> {"structures": uint8 (H, W) or (D, H, W), "lesions": how much tissue each kind has changed, float32 (L, H, W) or (L, D, H, W), "reach": > 0 where the noise-free picture may differ because of it, the same shape}
+    truth:Callable      # truth(scene) -> {"structures": uint8 (H, W) or (D, H, W), "lesions": how much tissue each kind has changed, float32 (L, H, W) or (L, D, H, W), "reach": > 0 where the noise-free picture may differ because of it, now or as it grew to what it is, the same shape}
     scores:Callable     # scores(severities) -> dict of columns: the scales, and continuous truths such as joint_space_width_mm
     spacing:Callable    # spacing(size) -> mm between samples, (row, column) or (slice, row, column)
     sides:tuple = ("R", "L")
     causes:object = None  # Causal graph (`rheumkit.phantom.causes`) from which `person` draws the clinical columns and the hidden burden; person(rng, causes) then takes changed arrows
     maps:dict = field(default_factory=dict)  # Further label maps of `truth`, like the structures: name -> names of the labels 1, 2, …
     people:str = ""     # Name of the population: recipes of one population examine the same people with the same disease; "" is one of its own, called as the recipe is
+    severities:dict = field(default_factory=dict)  # Kind of lesion, as `disease` names it -> `Severity`; {}: each of `lesions` from 0 to 1. `scene` and `scores` refuse any other
+    besides:tuple = ("pose",)  # What severities hold besides lesions, and nobody checks: how the patient lay, widths of the healthy joint, …
+
+    @cached_property
+    def kinds(self)->dict: return self.severities or {kind: Severity() for kind in self.lesions}
+    def check(self, severities:dict)->None:
+        "Raise ValueError, naming recipe, kind, site, value and what is valid, unless these severities can be."
+        if not isinstance(severities, dict): raise ValueError(f"Recipe {self.name!r}: severities are {{kind of lesion: how severe}}, not {_said(severities)}. Kinds: {', '.join(self.kinds)}")
+        for kind, value in severities.items():
+            if limits := self.kinds.get(kind): limits.check(value, self.name, kind)
+            elif kind not in self.besides: raise ValueError(f"Recipe {self.name!r} has no kind of lesion {kind!r}. Its kinds: {', '.join(self.kinds)}; besides them severities may hold {', '.join(self.besides)}")
 
     def __post_init__(self):
+        for name, at in (("scene", 2), ("scores", 0)): object.__setattr__(self, name, _Checked(self, getattr(self, name), at))
         if not self.people: object.__setattr__(self, "people", self.name)
         if len(self.scanners) < 2: raise ValueError(f"Recipe {self.name!r} has {len(self.scanners)} scanner(s); give at least two, so that a batch effect can be shown")

@@ -6,7 +6,8 @@
 __all__ = ['blocks', 'lumbar', 'cervical', 'spine_causes', 'discs', 'vertebrae', 'structures', 'lesions', 'neighbours',
            'disc_tissues', 'field', 'scales', 'spine_scanners', 'spine_mri', 'Block', 'disc_name', 'column',
            'body_solid', 'arch', 'build_of', 'person', 'disease', 'image', 'slow', 'band_of', 'points', 'flesh',
-           'marrow', 'bones_and_discs', 'canal', 'arches', 'worn_canal', 'build', 'stenosis_share', 'scores']
+           'marrow', 'bones_and_discs', 'canal', 'arches', 'bulging', 'worn_canal', 'build', 'stenosis_share', 'scores',
+           'SpineTruth']
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-002
 import math
@@ -16,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .body import Body, layered_recipe
+from .body import Body, Truth, faded, layered_recipe
 from .causes import Graph, Variable
 from .mri import MRIScanner, Sequence, Tissue
-from .shapes import Solid, ellipsoid, intersection, place, rotation, round_cone, rounded_box, smooth_profile, union
+from .shapes import Severity, Solid, ellipsoid, intersection, place, rotation, round_cone, rounded_box, smooth_profile, union
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-005
 @dataclass(frozen=True)
@@ -436,16 +437,20 @@ def arches(body:Body, bones:dict):
         inner = body.share(d+cortex)
         body.add(part, inner, "marrow", label); body.add(part, inner*(p["red"]*.8), "red marrow")
 
+def bulging(body:Body, plates:dict, n:str, severity:float)->tuple:  # Part of the grid, signed distance there, share of each voxel behind the disc
+    "The dome that a disc pushes into the canal: the farther back it comes, the narrower from side to side."
+    d = plates[n]; deep = body.person["canal"]*body.person["scale"]; out = 1.5 + .70*deep*severity; to = (-.35, .1, .4)[discs.index(n) % 3]*5
+    solid = ellipsoid(d.at(d.depth/2+.5, 1.5*severity, to), (out+1.2, max(d.height*.40, .55*out)+1.5*severity, 7.+7*(1-severity)))
+    part, dist = body.distance(place(solid, rotation("z", d.tilt), pivot=d.at(d.depth/2+.5, 1.5*severity, to)))
+    return part, dist, body.share(-d.local(*body.points(part))[0]+d.depth/2-1.)
+
 def worn_canal(body:Body, bones:dict, plates:dict):
     "Discs that bulge into the canal from in front, yellow ligament that thickens from behind."
     p = body.person; s = p["scale"]; deep = p["canal"]*s
     for n in discs:
         d = plates[n]; g = body.severity("bulge", n)
         if g:
-            out = 1.5 + .70*deep*g; to = (-.35, .1, .4)[discs.index(n) % 3]*5
-            solid = ellipsoid(d.at(d.depth/2+.5, 1.5*g, to), (out+1.2, max(d.height*.40, .55*out)+1.5*g, 7.+7*(1-g)))
-            part, dist = body.distance(place(solid, rotation("z", d.tilt), pivot=d.at(d.depth/2+.5, 1.5*g, to)))
-            behind = body.share(-d.local(*body.points(part))[0]+d.depth/2-1.)
+            part, dist, behind = bulging(body, plates, n, g)
             body.add(part, body.share(dist)*behind, "annulus", n); body.add(part, body.share(dist+1.6)*behind*.5, "cartilage")
         f = body.severity("flavum", n)
         if f:
@@ -513,5 +518,17 @@ spine_scanners = {s.name: s for s in (
     _scanner("Old Coil 1.5T", "Valley", 1.5, (.020, .018), 120, acquired=(.7, .8), bias=1.1, towards=(0, -.1, 1.2), gain=(4.6, 3.4), shift=.8),
     _scanner("Openfield", "Valley", 1.5, (.022, .02), 88, acquired=(.75, .9), bias=.12, towards=(0, 0, .4), gain=(2., 2.)))}
 
-spine_mri = layered_recipe(build, image, field, reach=(4, 4), name="spine-mri", title="Lumbar spine MRI, sagittal T2 and T1: degeneration by disc", modality="MR", body_part="LSPINE", view="SAGITTAL",
-    size=(12, 128, 128), scanners=spine_scanners, structures=structures, lesions=lesions, scales=scales, person=person, causes=spine_causes, disease=disease, scores=scores, sides=("U",))
+class SpineTruth(Truth):
+    "What is there; the reach of a bulge holds where it was as it grew, for it draws in its sides when it comes farther back."
+    steps = 16
+    def reach(self)->Tensor:
+        now = self.scene.now; was = torch.zeros(now.grid.size)
+        for n in discs:
+            for f in range(1, self.steps+1) if now.severity("bulge", n) else ():
+                part, dist, behind = bulging(now, now.plates, n, now.severity("bulge", n)*f/self.steps); was[part] = torch.maximum(was[part], now.share(dist)*behind)
+        changes = self.changes.clone(); k = self.scene.kinds.index("bulge"); changes[k] = torch.maximum(changes[k], was.unflatten(0, (now.size[0], now.thin)).amax(1))
+        return self.scene.seen(faded(changes, self.carried))
+
+spine_mri = layered_recipe(build, image, field, truth=lambda scene: SpineTruth(scene, (4, 4)), name="spine-mri", title="Lumbar spine MRI, sagittal T2 and T1: degeneration by disc", modality="MR", body_part="LSPINE", view="SAGITTAL",
+    size=(12, 128, 128), scanners=spine_scanners, structures=structures, lesions=lesions, scales=scales, person=person, causes=spine_causes, disease=disease, scores=scores, sides=("U",),
+    severities={kind: Severity(discs) for kind in lesions})

@@ -21,7 +21,7 @@ from .body import Body, Scene, Truth, present, without
 from .causes import Variable, spondyloarthritis
 from .radiograph import blurred, develop, expose
 from .scanners import RadiographScanner
-from .shapes import Recipe, Solid, bump, chords, ellipsoid, intersection, place, rotation, rough, round_cone, union
+from .shapes import Recipe, Severity, Solid, bump, chords, ellipsoid, intersection, place, rotation, rough, round_cone, union
 from .spine import _curve, arch, body_solid, build_of, column
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-005
@@ -344,6 +344,7 @@ def _recipe(region:str)->Recipe:
     return Recipe(name=f"spine-radiograph-{region}", title=f"Lateral radiograph of the {region} spine: corners of the vertebrae in spondyloarthritis", modality="DX", body_part={"lumbar": "LSPINE", "cervical": "CSPINE"}[region], view="LATERAL",
         size=sizes[region], scanners=film_scanners[region], structures=structures[region], lesions=lesions, scales=scales[region], person=person, causes=film_causes, disease=partial(disease, region=region),
         scene=lambda person, side, severities, size=None: FilmScene(region, person, side, severities, tuple(size or sizes[region]), lesions), image=radiograph, truth=FilmTruth, scores=partial(scores, region=region),
-        spacing=lambda size: tuple(f/n for f, n in zip(field[1:], size)), sides=("U",), people="spine-radiograph")
+        spacing=lambda size: tuple(f/n for f, n in zip(field[1:], size)), sides=("U",), people="spine-radiograph",
+        severities={kind: Severity(sum(corners.values(), ())) for kind in lesions})
 
 spine_radiograph_lumbar, spine_radiograph_cervical = _recipe("lumbar"), _recipe("cervical")

@@ -19,6 +19,7 @@ from torch import Tensor
 from .body import Body, Scene, layered_recipe, mri_image
 from .causes import Graph, Variable
 from .mri import MRIScanner, Sequence, tissues
+from .shapes import Severity
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-005
 cells = {  # centre (x, y), half axes in mm, turn in degrees, drift (x, y) of the centre in mm for each mm towards the knee
@@ -249,7 +250,8 @@ def thigh_image(scene:Scene, scanner:MRIScanner, rng=None)->Tensor:  # (contrast
     "T1 and STIR of a thigh; `rng` None for no noise, and for the scanner as it is set."
     return mri_image(scene, positioned(scanner, rng) if rng is not None else scanner, rng)
 
-_kept = dict(modality="MR", body_part="THIGH", view="AXIAL", structures=structures, person=person, causes=thigh_causes, disease=disease)
+_kept = dict(modality="MR", body_part="THIGH", view="AXIAL", structures=structures, person=person, causes=thigh_causes, disease=disease,
+    severities={**{kind: Severity(muscles) for kind in lesions[:3]}, "fascial_oedema": Severity(())}, besides=("area_mm2", "t2_ms", "manner", "pose"))
 _scales = {**{f"mercuri_{g}": (1, 4, .5) for g in groups}, **{f"oedema_{g}": (0, 3, .35) for g in groups}, "oedema_sum": (0, 36, 2.)}
 thigh_mri = layered_recipe(build, thigh_image, field, reach=(4, 4), name="thigh-mri", title="Thigh MRI in myositis, dystrophy and knee osteoarthritis, axial", size=(128, 128), scanners=scanners, lesions=lesions, scales=_scales, scores=scores, **_kept)
 

@@ -14,6 +14,7 @@ import torch
 
 from .body import Body
 from .causes import Graph, Variable
+from .shapes import Severity
 from .ultrasound import UltrasoundScanner, between, probe_body, ultrasound_recipe
 
 # %% ../../nbs/2_phantom/25_vessel_us.ipynb #25-vessel-us-causes
@@ -111,4 +112,5 @@ machines = {"high-end 22 MHz": UltrasoundScanner("high-end 22 MHz", "university"
             "mid-range 15 MHz": UltrasoundScanner("mid-range 15 MHz", "clinic", frequency=15., focus=6., f_number=2., tgc=.8, line_density=6., dynamic_range=54., looks=1, gain=-3., curve=.9, noise=-62., reverberation=.01, doppler="colour", doppler_gain=7., nyquist=9., bloom=2.2)}
 
 temporal_artery_ultrasound = ultrasound_recipe(build, (9., 14.), upright=True, name="temporal-artery-ultrasound", title="Colour Doppler of the superficial temporal artery: halo sign of giant cell arteritis, atheroma",
-    body_part="HEAD", view="TEMPORAL", size=(128, 128), scanners=machines, structures=parts, lesions=kinds, scales={"halo": (0, 1, .28)}, person=person, causes=artery_causes, disease=disease, scores=scores)
+    body_part="HEAD", view="TEMPORAL", size=(128, 128), scanners=machines, structures=parts, lesions=kinds, scales={"halo": (0, 1, .28)}, person=person, causes=artery_causes, disease=disease, scores=scores,
+    severities={"halo": Severity((), 1.5, "mm"), "atheroma": Severity(())})

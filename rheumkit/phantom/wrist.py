@@ -20,7 +20,7 @@ from torch import Tensor
 from .body import Truth, faded, spread
 from .causes import rheumatoid
 from .mri import Layer, MRIScanner, Sequence, blurred, label_map, lesion_amounts, point_spread
-from .shapes import Grid, Recipe, ellipsoid, loft, place, rotation, round_cone, rounded_box, smooth_max, union
+from .shapes import Grid, Recipe, Severity, ellipsoid, loft, place, rotation, round_cone, rounded_box, smooth_max, union
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-007
 bones = ("radius", "ulna", "scaphoid", "lunate", "triquetrum", "pisiform", "trapezium", "trapezoid", "capitate", "hamate",
@@ -571,7 +571,8 @@ wrist_scanners = {
 wrist_mri = Recipe(name="wrist-mri", title="MRI of the wrist, T1 and fat-suppressed: bone marrow oedema, synovitis, tenosynovitis (RAMRIS)", modality="MR", body_part="WRIST", view="CORONAL",
     size=(22, 96, 96), scanners=wrist_scanners, structures=structures, lesions=lesions, maps={"sheaths": sheaths},
     scales={"ramris_oedema": (0, 45, 1.7), "ramris_synovitis": (0, 9, .8), "tenosynovitis": (0, 30, 1.5), "ramris_erosion": (0, 150, 1.)},
-    person=person, causes=rheumatoid, disease=disease, scene=scene, image=image, truth=truth, scores=scores, spacing=spacing)
+    person=person, causes=rheumatoid, disease=disease, scene=scene, image=image, truth=truth, scores=scores, spacing=spacing,
+    severities={"oedema": Severity(bones), "synovitis": Severity(compartments), "tenosynovitis": Severity(sheaths, 6.5, "mm"), "erosion": Severity(bones)}, besides=("position",))
 
 # %% ../../nbs/2_phantom/06_wrist.ipynb #06-wrist-047
 def wrist_slice(seed:int=0,       # Another seed, another person
