@@ -71,7 +71,7 @@ def check_wishes(name:str, patients:int=1, visits:int=1, scanner=None, size=None
     found = [recipe(n) for n in ((name,) if s is None else (s.recipe, s.also)) if n]
     problems = [f"{what} {n}: at least one is needed" for what, n in (("patients", patients), ("visits", visits)) if n < 1]
     for n in [] if scanner is None or callable(scanner) else [scanner] if isinstance(scanner, str) else list(scanner):
-        if not any(n in r.scanners for r in found): problems.append(f"no scanner {n!r}; " + "; ".join(f"{r.name} has {', '.join(r.scanners)}" for r in found))
+        if not any(n in r.machines for r in found): problems.append(f"no scanner {n!r}; " + "; ".join(f"{r.name} has {', '.join(r.machines)}" for r in found))
     if size is not None and (len(size) not in (len(found[0].size), 2) or min(size) < 1): problems.append(f"size {tuple(size)} does not fit {found[0].name}, whose images are like {found[0].size}")
     for r in found if sides is not None else []:
         if not sides or not set(sides) <= set(r.sides): problems.append(f"sides {', '.join(sides) or 'none'}; {r.name} has {', '.join(r.sides)}")
@@ -127,7 +127,7 @@ def _write_row(cohort, i, r, folder)->dict: # The files of one image that are no
         pixels = cohort.pixels[i]
         image = folder/"images"/(key if slices or (r.modality == "US" and len(pixels) == 2) else f"{key}.dcm")
         write_image(image, seen(pixels), r.modality, spacing, row.patient_id, row.visit, row.side, r.body_part, protocol=f"{r.name} {row.scanner}", view=way, date=f"{2000 + int(row.visit)}0101",
-                    channels=series_of(r.scanners[row.scanner], len(pixels)) if slices else None, **_said(row, r, spacing))
+                    channels=series_of(r.machines[row.scanner], len(pixels)) if slices else None, **_said(row, r, spacing))
     for what, mask in outlines.items():
         mask.parent.mkdir(exist_ok=True)
         if not mask.exists() or (mask.suffix != ".dcm" and len(list(mask.glob("*.dcm"))) < len(cohort.truth[what][i])): write_mask(mask, seen(cohort.truth[what][i]).numpy(), named[what], image)
@@ -142,7 +142,7 @@ def _write_row(cohort, i, r, folder)->dict: # The files of one image that are no
 _steps = ("spacing_slice_mm", "spacing_row_mm", "spacing_column_mm")
 
 def _said(row, r, spacing)->dict: # What the header says of person, place and machine
-    machine = r.scanners[row.scanner]
+    machine = r.machines[row.scanner]
     said = {"PatientSex": row.sex, "PatientAge": f"{int(row.age):03d}Y", "InstitutionName": row.centre, "StationName": row.scanner[:16]}
     if r.modality == "DX": said |= {"ViewPosition": r.view if r.view in ("AP", "PA") else ""}       # of a lateral view the recipe does not say which side was at the detector
     if r.modality not in ("MR", "CT"): said["SeriesDescription"] = f"{r.body_part} {r.view}"

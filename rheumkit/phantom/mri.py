@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['tissues', 'Tissue', 'tissue_table', 'Sequence', 'signal', 'Layer', 'paint', 'lesion_amounts', 'label_map',
            'point_spread', 'blurred', 'bias_field', 'chemical_shift', 'rician', 'sampled_lines', 'undersampled',
-           'MRIScanner']
+           'MRIScanner', 'fat_fraction']
 
 # %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-002
 import math
@@ -257,3 +257,11 @@ def _ends(size):
     "Where the main field is uneven: grows towards the corners of the field of view."
     y, x = (torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1) for n in size[1:])
     return ((y[:, None]**2 + .6*x**2 - .45).clamp(0, 1)**2)
+
+# %% ../../nbs/2_phantom/03_mri.ipynb #03-mri-d0a
+def fat_fraction(water:Tensor, fat:Tensor,  # Dixon's two images, any shape
+                 least:float=.05,           # Where both together are darker there is nothing to measure
+                )->Tensor:                  # In [0, 1], the same shape; 0 where nothing is
+    "Share of the fat in the signal of water and fat."
+    both = water + fat
+    return torch.where(both > least, fat/both.clamp_min(least), 0.)

@@ -28,7 +28,7 @@ def recipe(name:str)->Recipe:  # e.g. "knee-radiograph"; a Recipe is returned as
 def recipes()->pd.DataFrame:
     "All recipes, one a row, with the systems of the review that each serves."
     from rheumkit.phantom.systems import serves
-    return pd.DataFrame([{"recipe": r.name, "what": r.title, "modality": r.modality, "size": "×".join(map(str, r.size)), "scanners": ", ".join(r.scanners),
+    return pd.DataFrame([{"recipe": r.name, "what": r.title, "modality": r.modality, "size": "×".join(map(str, r.size)), "scanners": ", ".join(r.scanners), "by name": ", ".join(r.protocols),
                           "lesions": ", ".join(r.lesions), "scores": ", ".join(r.scales), "systems": ", ".join(serves(r.name))} for r in map(recipe, _where)])
 
 # %% ../../nbs/2_phantom/08_recipes.ipynb #08-recipes-007
@@ -46,7 +46,7 @@ class _Rendered:
         scene = r.scene(self.persons[c["person"]], c["side"], c["severities"], size=self.size)
         if self.what != "pixels": return r.truth(scene)[self.what]
         rng = _stream(r.name, self.seed, "exposure", c["person"], c["side"], c["visit"]) if self.noise else None
-        return r.image(scene, r.scanners[c["scanner"]], rng).float()
+        return r.image(scene, r.machines[c["scanner"]], rng).float()
 
 # %% ../../nbs/2_phantom/08_recipes.ipynb #08-recipes-009
 def _booked(r, scanner, seed, p, pull=None)->str:   # pull: centres -> {centre: factor on its share of such people}
@@ -56,15 +56,15 @@ def _booked(r, scanner, seed, p, pull=None)->str:   # pull: centres -> {centre: 
     for name in shares: _known(r, name)
     centres = {}
     for name, share in shares.items():
-        if share > 0: centres[r.scanners[name].centre] = centres.get(r.scanners[name].centre, 0.) + share
-    if not centres: raise ValueError(f"Recipe {r.name!r} has to be made on some scanner, and scanner={scanner!r} names none with a share above 0. Its scanners: {', '.join(r.scanners)}")
+        if share > 0: centres[r.machines[name].centre] = centres.get(r.machines[name].centre, 0.) + share
+    if not centres: raise ValueError(f"Recipe {r.name!r} has to be made on some scanner, and scanner={scanner!r} names none with a share above 0. Its scanners: {', '.join(r.machines)}")
     pull = pull(list(centres)) if pull else dict.fromkeys(centres, 1.)
     centre = min(centres, key=lambda c: _stream(r.people, seed, "centre", p, c).exponential()/centres[c]/pull[c])     # a race: the share of a centre is the share of its patients
-    there = {name: share for name, share in shares.items() if share > 0 and r.scanners[name].centre == centre}
+    there = {name: share for name, share in shares.items() if share > 0 and r.machines[name].centre == centre}
     return min(there, key=lambda name: _stream(r.people, seed, "scanner", p, name).exponential()/there[name])
 
 def _known(r, scanner)->str:
-    if scanner not in r.scanners: raise ValueError(f"Recipe {r.name!r} has no scanner {scanner!r}. Its scanners: {', '.join(r.scanners)}")
+    if scanner not in r.machines: raise ValueError(f"Recipe {r.name!r} has no scanner {scanner!r}. Its scanners: {', '.join(r.machines)}")
     return str(scanner)
 
 def _pull(r, person, causes):
@@ -81,13 +81,13 @@ def _examinations(r, person, p, seed, visits, sides, scanner, causes=None):
                    "body_part": r.body_part, "modality": r.modality, "view": r.view, "sex": person["sex"], "age": person["age"] + visit, **person.get("columns", {}),
                    **{k + "_true" if k in r.scales else k: v for k, v in r.scores(severities).items()}}
             row["scanner"] = usual or _known(r, scanner({**row, "patient": p}))
-            row["centre"] = r.scanners[row["scanner"]].centre
+            row["centre"] = r.machines[row["scanner"]].centre
             yield row, severities
 
 def simulate(name,               # Recipe, its name, or the id of one of the review's systems
              patients:int=100,   # How many people
              visits:int=1,       # Examinations of each side, progressing
-             scanner=None,       # Name; list of names; {name: share}; function of the row (a dict) that gives a name; None: each patient at a random centre
+             scanner=None,       # Name; list of names; {name: share}; function of the row (a dict) that gives a name; None: each patient at a random centre, on one of the recipe's `scanners`, never on one of its `protocols`
              reader=None,        # `Reader`; None: a usual reader
              seed:int=0,         # The same seed gives the same cohort, pixel for pixel
              size=None,          # (height, width) or (depth, height, width), two numbers for one slice of a volume; None: the recipe's own

@@ -385,6 +385,7 @@ class Recipe:
     sides:tuple = ("R", "L")
     causes:object = None  # Causal graph (`rheumkit.phantom.causes`) from which `person` draws the clinical columns and the hidden burden; person(rng, causes) then takes changed arrows
     maps:dict = field(default_factory=dict)  # Further label maps of `truth`, like the structures: name -> names of the labels 1, 2, …
+    protocols:dict = field(default_factory=dict)  # Name -> Scanner: further ones, on which nobody is examined unless they are asked for by name; where `truth` cannot follow what they do to a picture (skipped lines of k-space), "reach" holds for `scanners` alone
     people:str = ""     # Name of the population: recipes of one population examine the same people with the same disease; "" is one of its own, called as the recipe is
     severities:dict = field(default_factory=dict)  # Kind of lesion, as `disease` names it -> `Severity`; {}: each of `lesions` from 0 to 1. `scene` and `scores` refuse any other
     besides:tuple = ("pose",)  # What severities hold besides lesions, and nobody checks: how the patient lay, widths of the healthy joint, …
@@ -402,3 +403,9 @@ class Recipe:
         for name, at in (("scene", 2), ("scores", 0)): object.__setattr__(self, name, _Checked(self, getattr(self, name), at))
         if not self.people: object.__setattr__(self, "people", self.name)
         if len(self.scanners) < 2: raise ValueError(f"Recipe {self.name!r} has {len(self.scanners)} scanner(s); give at least two, so that a batch effect can be shown")
+        if both := set(self.scanners) & set(self.protocols): raise ValueError(f"Recipe {self.name!r}: {', '.join(sorted(both))} is both among its scanners and its protocols; choose another name")
+
+    @property
+    def machines(self)->dict:
+        "Name -> Scanner: all that can be asked for by name."
+        return {**self.scanners, **self.protocols}

@@ -119,11 +119,11 @@ def _on(scanner, recipes)->list:
     "What was asked of the scanner, for each of two recipes: its own scanners among those named; where it has none of them, its scanners in the same centres; where it has none there, any."
     if scanner is None or callable(scanner): return [scanner]*len(recipes)
     shares = {scanner: 1.} if isinstance(scanner, str) else scanner if isinstance(scanner, dict) else dict.fromkeys(scanner, 1.)
-    stands = {name: s.centre for r in recipes for name, s in r.scanners.items()}
+    stands = {name: s.centre for r in recipes for name, s in r.machines.items()}
     for name in shares:
-        if name not in stands: raise ValueError(f"No scanner {name!r}: " + "; ".join(f"recipe {r.name!r} has {', '.join(r.scanners)}" for r in recipes))
+        if name not in stands: raise ValueError(f"No scanner {name!r}: " + "; ".join(f"recipe {r.name!r} has {', '.join(r.machines)}" for r in recipes))
     centres = {stands[name]: share for name, share in shares.items()}
-    return [{n: share for n, share in shares.items() if n in r.scanners} or {n: centres[s.centre] for n, s in r.scanners.items() if s.centre in centres} or None for r in recipes]
+    return [{n: share for n, share in shares.items() if n in r.machines} or {n: centres[s.centre] for n, s in r.scanners.items() if s.centre in centres} or None for r in recipes]
 
 def _case(s, table, main):
     "Images that belong together get one `case_id`, and what the first recipe says about the case (the answer, the clinical columns) goes to all its images."

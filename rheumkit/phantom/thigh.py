@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['cells', 'muscles', 'groups', 'structures', 'lesions', 'field', 'atrophy_share', 'thigh_causes', 'diagnoses',
-           'kinds_of_disease', 'scanners', 'thigh_mri', 'echo_times', 't2_scanners', 'thigh_mri_t2', 'depths', 'person',
-           'kind_of', 'disease', 'healthy_areas', 'muscle_t2', 'scores', 'build', 'positioned', 'thigh_image',
-           't2_scores', 't2_image', 't2_build']
+           'kinds_of_disease', 'scanners', 'protocols', 'thigh_mri', 'echo_times', 't2_scanners', 'thigh_mri_t2',
+           'depths', 'person', 'kind_of', 'disease', 'healthy_areas', 'muscle_t2', 'scores', 'build', 'positioned',
+           'thigh_image', 't2_scores', 't2_image', 't2_build']
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-002
 import math
@@ -241,19 +241,28 @@ scanners = {s.name: s for s in (
     _scanner("Cirrus 1.5T", "North", 1.5, (560., 12.), (4200., 40., 165.), (.014, .010), acquired=(.9, 1.), bias=.2, towards=(0., -.5, 0.), shift=.6),
     _scanner("Delta 3T", "South", 3., (700., 10.), (5200., 56., 205.), (.010, .016), acquired=(.8, .9), bias=.55, towards=(0., .1, .6), gain=(.8, 1.5)))}
 
+_images = tuple(Sequence(name, 6000., 2.3, dixon=name if name != "in phase" else "") for name in ("in phase", "opposed", "water", "fat"))    # hardly weighted by T1 and T2, so that signals count protons
+_dixon = scanners["Delta 3T"].with_(name="Delta 3T Dixon", sequences=_images, noise=(.008,)*4, gain=(.9,)*4, acquired=(1., 1.))
+protocols = {_dixon.name: _dixon}
+
 def positioned(scanner:MRIScanner, rng:np.random.Generator)->MRIScanner:
     "No two examinations are alike: where the coil lies, how well fat is suppressed, noise and gain vary from one to the next."
     return replace(scanner, bias=scanner.bias*math.exp(rng.normal(0, .5)) + .1, towards=(0., float(rng.normal(scanner.towards[1], .5)), float(rng.normal(scanner.towards[2], .5))), leak=float(rng.beta(1., 3.)),
-                   noise=tuple(s*math.exp(rng.normal(0, .2)) for s in scanner.noise), gain=tuple(g*math.exp(rng.normal(0, .1)) for g in scanner.gain))
+                   noise=tuple(s*math.exp(rng.normal(0, .2)) for s in scanner.noise), gain=_turned_up(scanner, rng))
+
+def _turned_up(scanner, rng)->tuple:
+    "The gain of an examination; what Dixon's method makes of the same two echoes is turned up alike, or the fat fraction would be another."
+    up = [math.exp(rng.normal(0, .1)) for _ in scanner.gain]
+    return tuple(g*(up[0] if any(s.dixon for s in scanner.sequences) else u) for g, u in zip(scanner.gain, up))
 
 def thigh_image(scene:Scene, scanner:MRIScanner, rng=None)->Tensor:  # (contrasts, [slices,] rows, columns)
-    "T1 and STIR of a thigh; `rng` None for no noise, and for the scanner as it is set."
+    "T1 and STIR of a thigh, or what else the scanner's sequences give; `rng` None for no noise, and for the scanner as it is set."
     return mri_image(scene, positioned(scanner, rng) if rng is not None else scanner, rng)
 
 _kept = dict(modality="MR", body_part="THIGH", view="AXIAL", structures=structures, person=person, causes=thigh_causes, disease=disease,
     severities={**{kind: Severity(muscles) for kind in lesions[:3]}, "fascial_oedema": Severity(())}, besides=("area_mm2", "t2_ms", "manner", "pose"))
 _scales = {**{f"mercuri_{g}": (1, 4, .5) for g in groups}, **{f"oedema_{g}": (0, 3, .35) for g in groups}, "oedema_sum": (0, 36, 2.)}
-thigh_mri = layered_recipe(build, thigh_image, field, reach=(4, 4), name="thigh-mri", title="Thigh MRI in myositis, dystrophy and knee osteoarthritis, axial", size=(128, 128), scanners=scanners, lesions=lesions, scales=_scales, scores=scores, **_kept)
+thigh_mri = layered_recipe(build, thigh_image, field, reach=(4, 4), name="thigh-mri", title="Thigh MRI in myositis, dystrophy and knee osteoarthritis, axial", size=(128, 128), scanners=scanners, protocols=protocols, lesions=lesions, scales=_scales, scores=scores, **_kept)
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-016
 echo_times = tuple(10.*k for k in range(1, 9))   # ms
