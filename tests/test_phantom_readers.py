@@ -45,3 +45,16 @@ def test_every_structure_is_drawn_and_keeps_its_number():
     assert all((generous == k).sum() > (truth == k).sum() for k in (3, 7)) and set(np.unique(generous)) == {0, 3, 7}
     shaky = [Reader(wander=.6).labels(truth, (3., .5, .5), seed) for seed in (1, 1, 2)]
     assert (shaky[0] == shaky[1]).all() and (shaky[0] != shaky[2]).any()
+
+
+def test_a_cohort_carries_the_outlines_of_the_reader_who_was_asked():
+    from rheumkit.phantom.recipes import simulate
+    asked = dict(name="spine-radiograph-lumbar", patients=3, seed=4)
+    plain, first, second = simulate(**asked), simulate(**asked, reader=Reader(name="first", wander=.5)), simulate(**asked, reader=Reader(name="first", wander=.5))
+    assert "outlined" not in plain.truth and (first.table.msasss_true == plain.table.msasss_true).all()
+    for i in range(len(first)):
+        true, drawn = (first.truth[what][i].numpy() for what in ("structures", "outlined"))
+        assert drawn.shape == true.shape and (drawn == second.truth["outlined"][i].numpy()).all() and set(np.unique(drawn)) <= set(np.unique(true))
+        dice = 2*((drawn > 0) & (true > 0)).sum()/((drawn > 0).sum() + (true > 0).sum())
+        assert .85 < dice < 1
+    assert (first.where([2]).truth["outlined"][0] == first.truth["outlined"][2]).all()

@@ -38,12 +38,13 @@ def _stream(whose, seed, *what)->np.random.Generator:
 
 class _Rendered:
     "The images (or one kind of truth) of a simulated cohort: rendered when asked for."
-    def __init__(self, name, persons, cases, what, size, noise, seed):
-        self.name, self.persons, self.cases, self.what, self.size, self.noise, self.seed = name, persons, cases, what, size, noise, seed
+    def __init__(self, name, persons, cases, what, size, noise, seed, reader=None):
+        self.name, self.persons, self.cases, self.what, self.size, self.noise, self.seed, self.reader = name, persons, cases, what, size, noise, seed, reader
     def __len__(self): return len(self.cases)
     def __getitem__(self, i:int)->torch.Tensor:
         r = recipe(self.name); c = self.cases[i]
         scene = r.scene(self.persons[c["person"]], c["side"], c["severities"], size=self.size)
+        if self.what == "outlined": return torch.from_numpy(self.reader.labels(r.truth(scene)["structures"], r.spacing(self.size), [self.seed, zlib.crc32(r.name.encode()), i]))
         if self.what != "pixels": return r.truth(scene)[self.what]
         rng = _stream(r.name, self.seed, "exposure", c["person"], c["side"], c["visit"]) if self.noise else None
         return r.image(scene, r.machines[c["scanner"]], rng).float()
@@ -88,8 +89,8 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
              patients:int=100,   # How many people
              visits:int=1,       # Examinations of each side, progressing
              scanner=None,       # Name; list of names; {name: share}; function of the row (a dict) that gives a name; None: each patient at a random centre, on one of the recipe's `scanners`, never on one of its `protocols`
-             reader=None,        # `Reader`; None: a usual reader
-             seed:int=0,         # The same seed gives the same cohort, pixel for pixel
+             reader=None,        # `Reader`, who also outlines the structures (`truth["outlined"]`); None: a usual reader of the scores
+             seed:int=0,         # The same seed gives the same cohort, pixel for pixel (of MRI to the rounding of single numbers, where processes have different numbers of threads)
              size=None,          # (height, width) or (depth, height, width), two numbers for one slice of a volume; None: the recipe's own
              noise:bool=True,    # Without noise only anatomy, lesions and the scanner's processing remain
              sides=None,         # e.g. ("R",); None: the recipe's own
@@ -99,7 +100,7 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
     if isinstance(name, str) and name not in _where:
         from rheumkit.phantom.systems import served, simulate_system
         if name in served: return simulate_system(name, patients, scanner, reader, seed, size, noise, visits, sides, causes)
-    r = recipe(name); reader = Reader() if reader is None else reader
+    r = recipe(name); drawer, reader = reader, Reader() if reader is None else reader
     if patients < 1 or visits < 1: raise ValueError(f"simulate needs at least one patient and one visit, got patients={patients}, visits={visits}")
     size = tuple(size) if size is not None else tuple(r.size)
     if len(size) not in (len(r.size), 2): raise ValueError(f"Recipe {r.name!r} makes images of {len(r.size)} dimensions like {r.size}; size={size} does not fit")
@@ -115,6 +116,7 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
         table[score] = reader.read(table[score + "_true"], scale, seed=[seed, zlib.crc32(r.name.encode()), zlib.crc32(score.encode())])
     source = r.name if r.name in _where and recipe(r.name) is r else r      # a name travels lightly to another process; a changed recipe has to go itself
     parts = {what: _Rendered(source, persons, cases, what, size, noise, seed) for what in ("pixels", "structures", "lesions", "reach", *r.maps)}
+    if drawer is not None: parts["outlined"] = _Rendered(source, persons, cases, "outlined", size, noise, seed, drawer)
     return Cohort(table, parts.pop("pixels"), truth=parts, spacing=r.spacing(size), name=r.name, simulated=True)
 
 # %% ../../nbs/2_phantom/08_recipes.ipynb #08-recipes-l1
