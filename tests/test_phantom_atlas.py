@@ -150,11 +150,16 @@ def test_scanners_differ(name):
     assert len({s.centre for s in r.scanners.values()}) >= 2
 
 
+SITES = {"knee": {"KNEE"}, "thigh": {"THIGH"}, "muscle": {"THIGH"}, "wrist": {"WRIST"}, "hand": {"HAND"}, "hand and foot": {"HAND", "FOOT"}, "hip": {"PELVIS", "HIP"}, "sacroiliac joint": {"PELVIS"}, "temporal artery": {"HEAD"},
+         "nailfold": {"FINGER"}, "chest": {"CHEST"}, "spine": {"LSPINE", "CSPINE"}}   # DICOM's body parts
+
+
 @pytest.mark.parametrize("system", list(SYSTEMS))
 def test_every_system_is_served_in_kind(system):
     row, s = SYSTEMS[system], served[system]
     c = simulate_system(system, patients=2, seed=1)
     main = c.table[c.table.modality == recipe(s.recipe).modality]
+    assert set(c.table.body_part) <= SITES[row["site"]] and (" and " not in row["site"] or set(c.table.body_part) == SITES[row["site"]])
     wanted = {"radiograph": {"DX"}, "MRI": {"MR"}, "ultrasound": {"US"}, "colour Doppler": {"US"}, "CT": {"CT"}, "capillaroscopy": {"XC"}, "radiograph+MRI": {"DX", "MR"}}[row["modality"]]
     assert set(c.table.modality) == wanted
     if "mask" not in row["input"]: assert c.pixels[0].ndim == (4 if any(k in row["input"] for k in ("volume", "sequence")) else 3), row["input"]
@@ -163,14 +168,16 @@ def test_every_system_is_served_in_kind(system):
     if "clinical" in row["input"]: assert s.clinical and set(s.clinical) <= set(c.table)
     if "mask" in row["input"]: assert set(c.pixels[0].unique().tolist()) <= {0., 1.}
     if row["modality"] == "capillaroscopy" or row["modality"] == "colour Doppler": assert len(c.pixels[0]) == 3
-    assert s.target in c.truth if s.target in ("structures", "lesions") else main[s.target].notna().all()
+    for answer in (s.target, *s.further): assert answer in c.truth if answer in ("structures", "lesions") else main[answer].notna().all()
 
 
 def test_every_target_varies():
     for system, s in served.items():
-        if s.target in ("structures", "lesions"): continue
-        values = simulate_system(system, patients=60, seed=2).table[s.target].dropna()
-        assert values.nunique() > 1, f"{system}: {s.target} is {values.iloc[0]} for everybody"
+        answers = [answer for answer in (s.target, *s.further) if answer not in ("structures", "lesions")]
+        table = simulate_system(system, patients=60, seed=2).table if answers else None
+        for answer in answers:
+            values = table[answer].dropna()
+            assert values.nunique() > 1, f"{system}: {answer} is {values.iloc[0]} for everybody"
 
 
 def test_an_unknown_system_or_recipe_names_the_choices():
