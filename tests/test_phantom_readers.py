@@ -58,3 +58,15 @@ def test_a_cohort_carries_the_outlines_of_the_reader_who_was_asked():
         dice = 2*((drawn > 0) & (true > 0)).sum()/((drawn > 0).sum() + (true > 0).sum())
         assert .85 < dice < 1
     assert (first.where([2]).truth["outlined"][0] == first.truth["outlined"][2]).all()
+
+
+def test_a_schema_leaves_out_lesions_site_by_site_and_no_truth_changes():
+    from rheumkit.phantom.recipes import simulate
+    found = {"erosion": {"mcp2": .1, "mcp3": [.3, .05]}, "narrowing": .1, "pose": {"turn": -3.}}
+    kinds = ("erosion", "narrowing")
+    assert Reader(schema={"erosion": .2}).counted(found, kinds) == {**found, "erosion": {"mcp2": 0., "mcp3": [.3, 0.]}} and Reader().counted(found, kinds) == found
+    with pytest.raises(ValueError, match="'dents'.*erosion, narrowing"): Reader(schema={"dents": .1}).counted(found, kinds)
+    asked = dict(name="wrist-mri", patients=40, seed=3, sides=("R",))
+    usual, strict = simulate(**asked, reader=Reader(spread=0.)).table, simulate(**asked, reader=Reader(spread=0., schema={"oedema": .5})).table
+    assert (strict.ramris_oedema <= usual.ramris_oedema).all() and strict.ramris_oedema.sum() < .9*usual.ramris_oedema.sum()
+    assert (strict[["ramris_synovitis", "ramris_oedema_true", "tenosynovitis"]] == usual[["ramris_synovitis", "ramris_oedema_true", "tenosynovitis"]]).all().all()

@@ -7,7 +7,7 @@ __all__ = ['Reader', 'tuned', 'agreeing', 'icc', 'agreeing_outlines']
 
 # %% ../../nbs/2_phantom/07_readers.ipynb #07-readers-002
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 import numpy as np
 
 # %% ../../nbs/2_phantom/07_readers.ipynb #07-readers-003
@@ -20,7 +20,8 @@ class Reader:
     name:str = "reader" # Two readers of equal habits and different names err independently
     fatigue:float = 0.  # Growth of the inconsistency from the first to the last image of a session: 1 doubles it; the next begins rested
     session:int = 100   # Images read at one sitting
-    least:float = 0.    # Schema: a true score below this is not counted (a dent of half a millimetre is no erosion)
+    least:float = 0.    # Schema of a score: a true one below this is not counted, in points
+    schema:dict = field(default_factory=dict, hash=False)  # Schema of lesions: kind -> least severity that this reader counts, at each site by itself, as the recipe gives it (a dent of a tenth of the worst is no erosion); the score is made of what counts
     outwards:float = 0. # Outlines: how far outside the true border this reader draws, mm; negative: inside
     wander:float = .4   # Outlines: how far the line strays from where it was meant to go, standard deviation in mm
 
@@ -29,6 +30,13 @@ class Reader:
             if getattr(self, field) < 0: raise ValueError(f"Reader {self.name!r}: {field} is {getattr(self, field)}; it is a standard deviation and cannot be negative")
         if self.session < 2: raise ValueError(f"Reader {self.name!r}: session is {self.session}; a sitting has at least two images")
         if self.fatigue < -1: raise ValueError(f"Reader {self.name!r}: fatigue is {self.fatigue}; -1 would end in perfect consistency, less is impossible")
+
+    def counted(self, severities:dict, kinds)->dict:  # Of one examination; what kinds of lesions there are
+        "The severities with nothing where this reader sees no lesion worth counting. ValueError for a kind that is none."
+        for kind in self.schema:
+            if kind not in kinds: raise ValueError(f"Reader {self.name!r}: no kind of lesion {kind!r} to have a schema for. Kinds: {', '.join(kinds)}")
+        def cut(value, least): return {k: cut(v, least) for k, v in value.items()} if isinstance(value, dict) else [cut(v, least) for v in value] if isinstance(value, (list, tuple)) else value if value >= least else 0.
+        return {kind: cut(value, self.schema[kind]) if kind in self.schema else value for kind, value in severities.items()}
 
     def read(self,
              true,         # True scores in the order in which they are read, (images,)

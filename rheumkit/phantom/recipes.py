@@ -112,8 +112,9 @@ def simulate(name,               # Recipe, its name, or the id of one of the rev
     found = [(p, row, severities) for p, person in enumerate(persons) for row, severities in _examinations(r, person, p, seed, visits, sides, scanner, causes)]
     table = pd.DataFrame([row for _, row, _ in found])
     cases = [{"person": p, "side": row["side"], "visit": row["visit"], "severities": severities, "scanner": row["scanner"]} for p, row, severities in found]
+    counted = pd.DataFrame([r.scores(reader.counted(c["severities"], r.kinds)) for c in cases]).add_suffix("_true") if reader.schema else table
     for score, scale in r.scales.items():
-        table[score] = reader.read(table[score + "_true"], scale, seed=[seed, zlib.crc32(r.name.encode()), zlib.crc32(score.encode())])
+        table[score] = reader.read(counted[score + "_true"], scale, seed=[seed, zlib.crc32(r.name.encode()), zlib.crc32(score.encode())])
     source = r.name if r.name in _where and recipe(r.name) is r else r      # a name travels lightly to another process; a changed recipe has to go itself
     parts = {what: _Rendered(source, persons, cases, what, size, noise, seed) for what in ("pixels", "structures", "lesions", "reach", *r.maps)}
     if drawer is not None: parts["outlined"] = _Rendered(source, persons, cases, "outlined", size, noise, seed, drawer)
