@@ -26,8 +26,8 @@ class Reader:
     wander:float = .4   # Outlines: how far the line strays from where it was meant to go, standard deviation in mm
 
     def __post_init__(self):
-        for field in ("spread", "wander"):
-            if getattr(self, field) < 0: raise ValueError(f"Reader {self.name!r}: {field} is {getattr(self, field)}; it is a standard deviation and cannot be negative")
+        for habit in ("spread", "wander"):
+            if getattr(self, habit) < 0: raise ValueError(f"Reader {self.name!r}: {habit} is {getattr(self, habit)}; it is a standard deviation and cannot be negative")
         if self.session < 2: raise ValueError(f"Reader {self.name!r}: session is {self.session}; a sitting has at least two images")
         if self.fatigue < -1: raise ValueError(f"Reader {self.name!r}: fatigue is {self.fatigue}; -1 would end in perfect consistency, less is impossible")
 
