@@ -1,4 +1,6 @@
 "Ultrasound recipes: physics that must hold for all of them, on many people, both machines and other sizes."
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -105,3 +107,16 @@ def test_a_halo_lies_in_the_wall_and_not_in_the_blood():
         seen += 1
         assert (maps[halo][parts == lumen] >= .1).float().mean() < .35      # its rim: at most .25; .63 and more where a narrower lumen moves the flow
     assert seen >= 5
+
+
+@pytest.mark.parametrize("name, size", [("finger-ultrasound", None), ("finger-ultrasound-sweep", (4, 96, 96)), ("temporal-artery-ultrasound", None)])
+def test_words_stand_in_one_corner_of_every_frame_and_nowhere_else(name, size):
+    r = recipe(name); machine = next(iter(r.scanners.values()))
+    labelled = replace(r, protocols={"labelled": machine.with_(name="labelled", text="L 7")})
+    said, unsaid = (simulate(labelled, patients=1, seed=2, size=size, scanner=s).pixels[0] for s in ("labelled", machine.name))
+    corner = torch.zeros(said.shape[-2:], dtype=torch.bool); corner[1:8, 1:14] = True
+    assert torch.equal(said[..., ~corner], unsaid[..., ~corner])
+    words = (said[:1] if machine.doppler == "power" else said)[..., corner].flatten(0, -2)
+    assert set(words.unique().tolist()) == {0., 1.} and (words == words[0]).all()
+    if machine.doppler == "power": assert not said[1][..., corner].any()
+    with pytest.raises(ValueError, match="text='lower'"): machine.with_(text="lower")

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['echoes', 'Echo', 'echo_table', 'UltrasoundScanner', 'pulse_length', 'beam_width', 'smeared', 'acoustic_maps', 'loss',
            'mirrors', 'expected_log_power', 'speckle', 'echo_powers', 'stretched', 'lined', 'contact', 'slid', 'b_mode',
-           'doppler_signal', 'flashes', 'flow_colour', 'adjusted', 'ultrasound_image', 'UltrasoundTruth',
+           'doppler_signal', 'flashes', 'flow_colour', 'adjusted', 'ultrasound_image', 'labelled', 'UltrasoundTruth',
            'scanner_reach', 'ultrasound_truth', 'Frames', 'ProbeBody', 'probe_body', 'sweep_positions', 'between',
            'UprightScene', 'ultrasound_recipe', 'with_doppler']
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .body import Body, Scene, Truth, faded, layered_recipe, present
-from .scanners import Scanner
+from .scanners import Scanner, burn_in
 from .shapes import Grid, Recipe
 
 # %% ../../nbs/2_phantom/10_ultrasound.ipynb #10-ultrasound-005
@@ -104,11 +104,13 @@ class UltrasoundScanner(Scanner):
     lifted:float = 0.          # Share of the probe that has lost contact, at its right end; negative: at its left end
     flash:float = 0.           # Chance that tissue moved during the Doppler picture and flashes up in colour
     doppler_noise:float = -27. # Noise of the Doppler signal in dB; a gain that is too high shows it
+    text:str = ""              # Words that the machine burns into every frame, up to 24 letters ("" none)
     varies:float = 0.          # How freely the operator sets all this from one examination to the next: 0 never, 1 as usual in the clinic
 
     def __post_init__(self):
         if not 3 <= self.frequency <= 50: raise ValueError(f"Scanner {self.name!r}: frequency={self.frequency} MHz; probes of the musculoskeletal clinic have 3 to 50")
         if self.doppler not in ("", "power", "colour"): raise ValueError(f"Scanner {self.name!r}: doppler={self.doppler!r}; choose '', 'power' or 'colour'")
+        self.spelt("text", 24)
         if self.looks < 1: raise ValueError(f"Scanner {self.name!r}: looks={self.looks}; at least one direction")
 
     @property
@@ -334,10 +336,20 @@ def ultrasound_image(scene:Scene, scanner, rng=None)->Tensor:  # (1, …) grey; 
     if rng is not None and scanner.varies: scanner = adjusted(scanner, rng)
     maps = acoustic_maps(body); spacing = tuple(body.grid.spacing[1:])
     grey = b_mode(maps, scanner, spacing, rng)
-    if not scanner.doppler: return scene.seen(grey[None])
-    power, speed = doppler_signal(maps, scanner, spacing, rng)
-    if scanner.doppler == "power": return scene.seen(torch.stack([grey, power]))
-    return scene.seen(torch.where(power > 0, flow_colour(speed, scanner.nyquist), grey))
+    if not scanner.doppler: image = grey[None]
+    else:
+        power, speed = doppler_signal(maps, scanner, spacing, rng)
+        image = torch.stack([grey, power]) if scanner.doppler == "power" else torch.where(power > 0, flow_colour(speed, scanner.nyquist), grey)
+    return labelled(scene.seen(image), scanner)
+
+def labelled(image:Tensor, scanner)->Tensor:  # (channels, [frames,] rows, columns), as it is seen
+    "What the machine writes into the top left corner of every frame: white on black, and no colour there."
+    if not scanner.text: return image
+    image = image.clone(); power = image[1:] if scanner.doppler == "power" else image[:0]
+    for plane in image.flatten(0, -3): burn_in(plane, scanner.text)
+    ink = torch.full(image.shape[-2:], .5); burn_in(ink, scanner.text)       # a half is what no letter and no ground is
+    power[..., ink != .5] = 0.
+    return image
 
 # %% ../../nbs/2_phantom/10_ultrasound.ipynb #10-ultrasound-020
 class UltrasoundTruth(Truth):
