@@ -1630,6 +1630,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'rheumkit/phantom/readers.py'),
                                           'rheumkit.phantom.readers.Reader.__post_init__': ( '2_phantom/readers.html#reader.__post_init__',
                                                                                              'rheumkit/phantom/readers.py'),
+                                          'rheumkit.phantom.readers.Reader._outside': ( '2_phantom/readers.html#reader._outside',
+                                                                                        'rheumkit/phantom/readers.py'),
                                           'rheumkit.phantom.readers.Reader.counted': ( '2_phantom/readers.html#reader.counted',
                                                                                        'rheumkit/phantom/readers.py'),
                                           'rheumkit.phantom.readers.Reader.labels': ( '2_phantom/readers.html#reader.labels',

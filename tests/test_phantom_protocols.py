@@ -103,7 +103,7 @@ def test_files_of_a_protocol_are_read_back_equal(tmp_path, name, protocol):
         x, y = again.pixels[i], fresh.pixels[i]
         assert x.shape == y.shape and float((x - y).abs().max()) <= .51*float(y.max() - y.min())/65535 + 1e-6
         assert torch.equal(again.truth["structures"][i], fresh.truth["structures"][i]) and torch.allclose(again.truth["lesions"][i], fresh.truth["lesions"][i], atol=2e-3)
-    if shutil.which("dciodvfy") is None: return
+    if shutil.which("dciodvfy") is None: pytest.skip("read back equal; dciodvfy (Debian's dicom3tools) is not installed, so the files are not validated")
     for file in sorted((tmp_path/"p").rglob("*.dcm"))[::5]:
         said = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True)
         assert not [line for line in (said.stdout + said.stderr).splitlines() if line.startswith("Error") and "(0x0008,0x001c)" not in line], file.name     # see test_phantom_files

@@ -43,6 +43,9 @@ def test_every_structure_is_drawn_and_keeps_its_number():
     steady, generous = Reader(wander=0.).labels(truth, (3., .5, .5)), Reader(outwards=1., wander=0.).labels(truth, (3., .5, .5))
     assert (steady == truth).all() and steady.dtype == np.uint8
     assert all((generous == k).sum() > (truth == k).sum() for k in (3, 7)) and set(np.unique(generous)) == {0, 3, 7}
+    for inner, outer in ((1, 2), (2, 1)):       # where structures touch, no number is favoured
+        nested = np.full((40, 40), outer, np.uint8); nested[12:28, 12:28] = inner
+        assert ((Reader(outwards=1., wander=0.).labels(nested, (.5, .5)) == nested).all())
     shaky = [Reader(wander=.6).labels(truth, (3., .5, .5), seed) for seed in (1, 1, 2)]
     assert (shaky[0] == shaky[1]).all() and (shaky[0] != shaky[2]).any()
 
@@ -50,13 +53,13 @@ def test_every_structure_is_drawn_and_keeps_its_number():
 def test_a_cohort_carries_the_outlines_of_the_reader_who_was_asked():
     from rheumkit.phantom.recipes import simulate
     asked = dict(name="spine-radiograph-lumbar", patients=3, seed=4)
-    plain, first, second = simulate(**asked), simulate(**asked, reader=Reader(name="first", wander=.5)), simulate(**asked, reader=Reader(name="first", wander=.5))
+    plain, first, second, other = (simulate(**asked, reader=r) for r in (None, Reader(name="first", wander=.5), Reader(name="first", wander=.5), Reader(name="other", wander=.5)))
     assert "outlined" not in plain.truth and (first.table.msasss_true == plain.table.msasss_true).all()
     for i in range(len(first)):
         true, drawn = (first.truth[what][i].numpy() for what in ("structures", "outlined"))
         assert drawn.shape == true.shape and (drawn == second.truth["outlined"][i].numpy()).all() and set(np.unique(drawn)) <= set(np.unique(true))
         dice = 2*((drawn > 0) & (true > 0)).sum()/((drawn > 0).sum() + (true > 0).sum())
-        assert .85 < dice < 1
+        assert .85 < dice < 1 and (drawn != other.truth["outlined"][i].numpy()).any()
     assert (first.where([2]).truth["outlined"][0] == first.truth["outlined"][2]).all()
 
 
@@ -70,3 +73,11 @@ def test_a_schema_leaves_out_lesions_site_by_site_and_no_truth_changes():
     usual, strict = simulate(**asked, reader=Reader(spread=0.)).table, simulate(**asked, reader=Reader(spread=0., schema={"oedema": .5})).table
     assert (strict.ramris_oedema <= usual.ramris_oedema).all() and strict.ramris_oedema.sum() < .9*usual.ramris_oedema.sum()
     assert (strict[["ramris_synovitis", "ramris_oedema_true", "tenosynovitis"]] == usual[["ramris_synovitis", "ramris_oedema_true", "tenosynovitis"]]).all().all()
+
+
+def test_a_schema_may_be_of_either_examination_of_a_system():
+    from rheumkit.phantom.recipes import simulate
+    asked = dict(name="oa-knee-incident-challenge", patients=2, seed=1)
+    usual, strict = simulate(**asked, reader=Reader()).table, simulate(**asked, reader=Reader(schema={"cartilage_loss": .99, "narrowing": .99})).table
+    assert len(usual) == len(strict)
+    with pytest.raises(ValueError, match="'dents'.*cartilage_loss.*narrowing"): simulate(**asked, reader=Reader(schema={"dents": .1}))

@@ -59,6 +59,9 @@ class Reader:
                 length:float=6., # Over how many mm the line strays to one side
                )->np.ndarray:    # The mask as this reader draws it, bool; slice by slice
         "The structure as this reader outlines it: the true border moved outwards, plus a smooth error along it."
+        return self._outside(mask, spacing, seed, length) < 0
+
+    def _outside(self, mask, spacing, seed, length=6.)->np.ndarray: # mm from each pixel to the line, negative inside it
         from scipy.ndimage import distance_transform_edt, gaussian_filter
         mask, rng = np.asarray(mask) > 0, np.random.default_rng(seed)
         planes, out = mask if mask.ndim == 3 else mask[None], []
@@ -66,7 +69,7 @@ class Reader:
             error = gaussian_filter(rng.normal(size=plane.shape), [length/2/s for s in spacing[-2:]], mode="wrap")
             distance = distance_transform_edt(~plane, spacing[-2:]) - distance_transform_edt(plane, spacing[-2:]) if plane.any() else np.full(plane.shape, np.inf)
             half = np.mean(spacing[-2:])/2       # a distance is measured between middles of pixels, the border lies between them
-            out.append(distance - np.sign(distance)*half < self.outwards + self.wander*error/max(error.std(), 1e-9))
+            out.append(distance - np.sign(distance)*half - (self.outwards + self.wander*error/max(error.std(), 1e-9)))
         return np.stack(out) if mask.ndim == 3 else out[0]
 
     def labels(self,
@@ -74,9 +77,12 @@ class Reader:
                spacing:tuple,   # As in `outline`
                seed=0,
               )->np.ndarray:    # uint8, same shape
-        "All structures of a label map as this reader outlines them, one after the other; where two outlines overlap, the one that was drawn later."
-        labels = np.asarray(labels); out = np.zeros(labels.shape, np.uint8)
-        for k in np.unique(labels[labels > 0]).tolist(): out[self.outline(labels == k, spacing, [*np.ravel(seed), k])] = k
+        "All structures of a label map as this reader outlines them; where two outlines overlap, a pixel belongs to the one in which it lies deeper. Another name draws other lines."
+        labels = np.asarray(labels); out, least = np.zeros(labels.shape, np.uint8), np.zeros(labels.shape)
+        for k in np.unique(labels[labels > 0]).tolist():
+            outside = self._outside(labels == k, spacing, [*np.ravel(seed), zlib.crc32(self.name.encode()), k])
+            deeper = outside < least
+            out[deeper], least[deeper] = k, outside[deeper]
         return out
 
 # %% ../../nbs/2_phantom/07_readers.ipynb #07-readers-010

@@ -44,7 +44,7 @@ class _Rendered:
     def __getitem__(self, i:int)->torch.Tensor:
         r = recipe(self.name); c = self.cases[i]
         scene = r.scene(self.persons[c["person"]], c["side"], c["severities"], size=self.size)
-        if self.what == "outlined": return torch.from_numpy(self.reader.labels(r.truth(scene)["structures"], r.spacing(self.size), [self.seed, zlib.crc32(r.name.encode()), i]))
+        if self.what == "outlined": return torch.from_numpy(self.reader.labels(r.truth(scene)["structures"], r.spacing(self.size), [self.seed, *(zlib.crc32(str(w).encode()) for w in (r.name, c["person"], c["side"], c["visit"]))]))
         if self.what != "pixels": return r.truth(scene)[self.what]
         rng = _stream(r.name, self.seed, "exposure", c["person"], c["side"], c["visit"]) if self.noise else None
         return r.image(scene, r.machines[c["scanner"]], rng).float()

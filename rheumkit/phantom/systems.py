@@ -6,7 +6,7 @@
 __all__ = ['served', 'systems', 'Served', 'serves', 'simulate_system']
 
 # %% ../../nbs/2_phantom/34_systems.ipynb #34-systems-002
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -150,8 +150,12 @@ def simulate_system(system:str,        # Id in `systems()`
         raise ValueError(f"There is no system {system!r}; do you mean {' or '.join(get_close_matches(system, served, 3, .3)) or 'one of `rheumkit simulate --list`'}?")
     s = served[system]; parts = [recipe(name) for name in (s.recipe, s.also) if name]
     if s.pair == "sides" and sides is not None and set(sides) != set(parts[0].sides): raise ValueError(f"{system} compares both sides of a patient, so sides={sides} does not fit; leave it out")
-    asked = dict(visits=max(visits, 2) if s.pair == "visits" else visits, sides=sides, reader=reader, seed=seed, noise=noise, causes=causes); on, drawn = _on(scanner, parts), patients
-    def invite(k, n): return simulate(parts[k], n, scanner=on[k], size=size or s.size if k == 0 else None, **asked)
+    asked = dict(visits=max(visits, 2) if s.pair == "visits" else visits, sides=sides, seed=seed, noise=noise, causes=causes); on, drawn = _on(scanner, parts), patients
+    readers = [reader]*len(parts)
+    if reader is not None and reader.schema:      # each examination has lesions of its own, and the schema is for both
+        reader.counted({}, list(dict.fromkeys(kind for r in parts for kind in r.kinds)))
+        readers = [replace(reader, schema={kind: least for kind, least in reader.schema.items() if kind in r.kinds}) for r in parts]
+    def invite(k, n): return simulate(parts[k], n, scanner=on[k], reader=readers[k], size=size or s.size if k == 0 else None, **asked)
     cohort = invite(0, drawn)
     while s.only and len(cohort.where(s.only).patients) < patients and drawn < 64*patients:   # invite more until enough are of the kind that is asked for
         drawn *= 2; cohort = invite(0, drawn)

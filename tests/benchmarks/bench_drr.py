@@ -107,7 +107,9 @@ def main():
     ask.add_argument("--keep", action="store_true", help="keep the table in the package")
     a = ask.parse_args()
     try: import diffdrr.drr  # noqa: F401
-    except ImportError as error: print(f"skipped: DiffDRR is not here ({error}); pip install diffdrr, then run this again")
+    except ImportError as error:
+        if a.keep: raise SystemExit(f"nothing to keep: DiffDRR is not here ({error}); pip install diffdrr") from error
+        print(f"skipped: DiffDRR is not here ({error}); pip install diffdrr, then run this again")
     else: compare(a)
 
 
