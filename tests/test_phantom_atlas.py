@@ -101,7 +101,7 @@ def test_a_lesion_that_gets_worse_changes_pixels_only_where_the_truth_says(name)
         scanner, side = in_turn(r, k); person = r.person(np.random.default_rng([6, k])); found = r.disease(person, side, 0, np.random.default_rng([6, k, 1]))
         kind = lesion if lesion in r.kinds else lesion.partition("_")[0]; limits = r.kinds[kind]
         site = lesion[len(kind)+1:] or (limits.sites and limits.sites[k % len(limits.sites)])
-        found = {**found, kind: {**found[kind], site: limits.high} if site else limits.high}
+        found = {**found, kind: {**dict.fromkeys(found[kind], 0.), site: limits.high} if site else limits.high}     # nothing at the other sites, so that their reach hides nothing
         scene = r.scene(person, side, found, half(r))
         nothing_moves_beyond(r.truth(scene)["reach"][k] > 0, r, scanner, person, side, found, lesion, r.image(scene, scanner, None))
 

@@ -17,8 +17,6 @@ from pathlib import Path
 
 import nbformat
 
-from rheumkit.cli import share_the_cores
-
 ROOT = Path(__file__).resolve().parents[1]
 CELL_KEYS = {"tags", "nbgrader", "jupyter", "lines_to_next_cell"}   # the last is jupytext's, of notebooks that are written as scripts
 KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
@@ -33,8 +31,7 @@ def all_notebooks(nbs=ROOT/"nbs"):
 def environment():
     "What a notebook is run with: static twins instead of widgets, figures inside the page, this checkout, and threads that let go of a core while they wait."
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    share_the_cores()
-    return os.environ | {"RHEUMKIT_STATIC": "1", "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONPATH": path,
+    return {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ | {"RHEUMKIT_STATIC": "1", "MPLBACKEND": "module://matplotlib_inline.backend_inline", "PYTHONPATH": path,
                          "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 

@@ -625,7 +625,7 @@ def _write_mask(path, mask): # Two-dimensional labels as PNG, all else as compre
 def _write_cohort(cohort, folder): # table.csv, images/*.dcm and masks/<name>/* into an empty folder
     from rheumkit.images.dicom import write_dicom
     (folder/"images").mkdir(parents=True)
-    table, names = cohort.table.drop(columns=[c for c in cohort.table if c=="image" or c.startswith("mask_")]), _file_names(cohort.table.image_id)
+    table, names = cohort.table.drop(columns=[c for c in cohort.table if c=="image" or c.startswith(("mask_", "outline_"))]), _file_names(cohort.table.image_id)
     for truth in cohort.truth: (folder/"masks"/truth).mkdir(parents=True)
     files = {f"mask_{k}": [] for k in cohort.truth}
     for i,name in enumerate(names):

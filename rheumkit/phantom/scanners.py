@@ -23,7 +23,7 @@ class Scanner:
         "The same scanner with other settings."
         return replace(self, **settings)
 
-    def spelt(self, setting:str, most:int):
+    def check_spelling(self, setting:str, most:int):
         "ValueError unless a setting can be written: so many letters at most, of those that there are."
         value = getattr(self, setting)
         if set(value) - set(letters) or len(value) > most: raise ValueError(f"Scanner {self.name!r}: {setting}={value!r}; use up to {most} of {letters!r}")
@@ -55,7 +55,7 @@ class RadiographScanner(Scanner):
         if self.high <= self.low: raise ValueError(f"Scanner {self.name!r}: high={self.high} must lie above low={self.low}")
         if not 0 <= self.collimation_mm <= 40: raise ValueError(f"Scanner {self.name!r}: collimation_mm={self.collimation_mm}; the edges of the beam lie 0 (not seen) to 40 mm inside the picture")
         if not 1 <= self.bits <= 16: raise ValueError(f"Scanner {self.name!r}: bits={self.bits}; grey levels are stored in 1 to 16 bits")
-        self.spelt("marker", 4); self.spelt("text", 24)
+        self.check_spelling("marker", 4); self.check_spelling("text", 24)
 
 # %% ../../nbs/2_phantom/01_scanners.ipynb #01-scanners-008
 _glyphs = dict(zip(letters, ("75557", "26227", "71747", "71717", "55711", "74717", "74757", "71222", "75757", "75717", "25755", "65656", "34443", "65556", "74747", "74744", "34553", "55755", "72227", "11152",

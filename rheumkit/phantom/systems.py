@@ -134,7 +134,7 @@ def _case(s, table, main):
     by = list(s.case) or (["patient_id", "visit"] if s.pair == "sides" or s.also else ["patient_id", "side"] if s.pair == "visits" else ["image_id"])
     table["case_id"] = table[by].astype(str).agg("-".join, axis=1)
     if not s.also: return
-    for column in {s.target, *s.clinical} & set(main):
+    for column in {s.target, *s.further, *s.clinical} & set(main):
         told = main[column].groupby(table.case_id[:len(main)].to_numpy())
         if (told.nunique(dropna=False) == 1).all(): table[column] = table.case_id.map(told.first()).astype(main[column].dtype)     # not where two sides of a case have an answer each
 

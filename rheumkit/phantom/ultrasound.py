@@ -110,7 +110,7 @@ class UltrasoundScanner(Scanner):
     def __post_init__(self):
         if not 3 <= self.frequency <= 50: raise ValueError(f"Scanner {self.name!r}: frequency={self.frequency} MHz; probes of the musculoskeletal clinic have 3 to 50")
         if self.doppler not in ("", "power", "colour"): raise ValueError(f"Scanner {self.name!r}: doppler={self.doppler!r}; choose '', 'power' or 'colour'")
-        self.spelt("text", 24)
+        self.check_spelling("text", 24)
         if self.looks < 1: raise ValueError(f"Scanner {self.name!r}: looks={self.looks}; at least one direction")
 
     @property

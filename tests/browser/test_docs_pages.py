@@ -9,7 +9,7 @@ from site_of_the_course import built, pages_of, served
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LOOKED_AT = ["index.html", "lessons.html", "glossary.html", "3_learning/00_convolution.html", "4_explaining/00_saliency.html", "5_routes/03_regression.html", "6_pitfalls/01_leakage.html",
              "workshop/2_phantom/03_mri.html", "workshop/2_phantom/20_knee_mri.html", "workshop/7_practice/00_classroom.html", "api/index.html", "api/images/cohort.html", "search.html"]
-KINDS = ["index.html", "3_learning/00_convolution.html", "workshop/2_phantom/20_knee_mri.html", "api/images/cohort.html", "search.html"]   # one page of every kind: what else is dark, or narrow, is so on all of its kind
+KINDS = ["index.html", "lessons.html", "3_learning/00_convolution.html", "workshop/2_phantom/20_knee_mri.html", "api/images/cohort.html", "glossary.html", "search.html"]   # one page of every kind: what else is dark, or narrow, is so on all of its kind
 SIZES = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 
 
