@@ -148,3 +148,27 @@ def test_families_share_their_arrows():
     without_age = osteoarthritis.but("less", without=("treatment", "replacement_years", "knee_replacement_9_years", "knee_replacement_or_censoring_years"))
     assert [v.name for v in without_age.variables] == ["sex", "age", "body_mass_index", "burden", "pain_0_10"]
     with pytest.raises(ValueError, match="does not come before"): osteoarthritis.but("broken", without=("burden",))
+
+
+@pytest.mark.parametrize("name, score, treatment", [
+    ("hand-radiograph", "svdh_total_true", "biologic"), ("foot-radiograph", "svdh_total_true", "biologic"), ("finger-ultrasound", "synovitis_grey_scale_true", "biologic"), ("hand-mri", "ramris_synovitis_true", "biologic"),
+    ("temporal-artery-ultrasound", "halo_thickness_mm", "glucocorticoids and tocilizumab"), ("muscle-ultrasound", "heckmatt_true", "glucocorticoids and immunoglobulins"), ("thigh-mri", "oedema_sum_true", "glucocorticoids")])
+def test_treatment_changes_what_comes_after_the_first_visit_and_nothing_before(name, score, treatment):
+    tables = {what: simulate(name, patients=60, visits=3, seed=9, causes={"do(treatment)": what}).table for what in ("none", treatment)}
+    usual = simulate(name, patients=60, visits=3, seed=9).table
+    assert treatment in set(usual.treatment) and all((t.treatment == what).all() for what, t in tables.items())
+    first, last = ({what: t[t.visit == v].reset_index(drop=True) for what, t in tables.items()} for v in (0, 2))
+    assert first["none"].drop(columns="treatment").equals(first[treatment].drop(columns="treatment"))
+    assert last[treatment][score].mean() < .95*last["none"][score].mean() and (last[treatment][score] <= last["none"][score] + 1).mean() > .95
+
+
+def test_a_variable_that_stands_apart_changes_nobody_else():
+    from rheumkit.phantom.hand import hand_causes
+    without = hand_causes.but("the same", without=("treatment",), seen={})
+    for seed in range(20):
+        rngs = [np.random.default_rng([seed, 3]) for _ in range(2)]
+        one, other = hand_causes.draw(rngs[0]), without.draw(rngs[1])
+        assert {k: v for k, v in one.items() if k != "treatment"} == other and rngs[0].random() == rngs[1].random()
+    many = [hand_causes.draw(np.random.default_rng([s, 4])) for s in range(600)]
+    treated = {t: np.mean([p["activity"] for p in many if p["treatment"] == t and p["diagnosis"] == "rheumatoid arthritis"]) for t in ("none", "methotrexate", "biologic")}
+    assert treated["none"] < treated["methotrexate"] < treated["biologic"] and {p["treatment"] for p in many if p["diagnosis"] == "healthy"} == {"none"}

@@ -11,8 +11,8 @@ def test_both_films_show_one_patient():
     films = {r: simulate(f"spine-radiograph-{r}", patients=6, visits=2, seed=4) for r in ("lumbar", "cervical")}
     joined = films["lumbar"].table.merge(films["cervical"].table, on="case_id", suffixes=("", "_neck"))
     assert len(joined) == 12
-    for column in ("sex", "age", "crp_mg_l", "hla_b27", "msasss_true"): assert (joined[column] == joined[column + "_neck"]).all(), column
-    assert (joined.msasss_true == joined.msasss_lumbar_true + joined.msasss_cervical_true).all() and joined.msasss_true.max() > 0
+    for column in ("sex", "age", "crp_mg_l", "hla_b27", "msasss_both_films_true"): assert (joined[column] == joined[column + "_neck"]).all(), column
+    assert (joined.msasss_both_films_true == joined.msasss_true + joined.msasss_true_neck).all() and joined.msasss_both_films_true.max() > 0
     other = simulate("spine-radiograph-lumbar", patients=6, visits=2, seed=5).table
     assert (other.crp_mg_l.to_numpy() != films["lumbar"].table.crp_mg_l.to_numpy()).any()
 

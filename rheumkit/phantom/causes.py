@@ -36,6 +36,7 @@ class Variable:
     linear:bool = False      # positive, time: its own push on others is for each step of the value, not of its logarithm
     only:dict = field(default_factory=dict)     # {earlier variable: value, tuple of values, or number it must exceed}: whom it applies to
     otherwise:object = 0.    # What all others have; it pushes nothing
+    apart:bool = False       # Its chance comes from a stream of its own: with or without it everything else about a person is the same
     hidden:bool = False      # No column of the table: nobody measures it
 
     def __post_init__(self):
@@ -168,15 +169,17 @@ def pushes(self:Graph, effects:dict, got:dict, silent=(), category:Variable|None
 
 @patch
 def draw(self:Graph,
-         rng:np.random.Generator,   # Gives one random number for each variable, whatever the settings
+         rng:np.random.Generator,   # Gives one random number for each variable, whatever the settings; those `apart` get theirs from a child of it
          causes:dict|None=None,     # Arrows to set, values to give: see `changed`
         )->dict:                    # Variable -> value, hidden ones, too
     "One person."
     graph, do, _ = self.changed(causes); got, silent = {}, set()
-    for v, u in zip(graph.variables, rng.random(len(graph.variables))):
+    usual, apart = ([v.name for v in graph.variables if v.apart == kind] for kind in (False, True))
+    chance = dict(zip(usual, rng.random(len(usual)))) | (dict(zip(apart, rng.spawn(1)[0].random(len(apart)))) if apart else {})
+    for v in graph.variables:
         if v.name in do: got[v.name] = do[v.name]
         elif not all(_meets(got[p], c) for p, c in v.only.items()): got[v.name] = v.otherwise; silent.add(v.name)
-        else: got[v.name] = v.drawn(float(u), graph.pushes(v.parents, got, silent, v if v.form == "category" else None), got)
+        else: got[v.name] = v.drawn(float(chance[v.name]), graph.pushes(v.parents, got, silent, v if v.form == "category" else None), got)
     return got
 
 @patch

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .hand import (Block, HandScene, Limb, _curve, _damage, _ring, _steps, advanced, ankylosis_score, destroyed_share, digit, erosion_score, hand_causes, hand_image, hand_person, hand_truth, joint_grade,
+from .hand import (Block, HandScene, Limb, _curve, _damage, _joints_fit, _ring, _steps, advanced, ankylosis_score, destroyed_share, digit, erosion_score, hand_causes, hand_image, hand_pace, hand_person, hand_truth, joint_grade,
                                    lesion_names, narrowing_score, osteophyte_score, plate_gone, ratingen_score, round_sticks, skin_distance, slab, subluxation_score, tube_bridge)
 from .scanners import RadiographScanner
-from .shapes import Recipe, Severity
+from .shapes import Recipe, Severity, how_many, summed
 
 # %% ../../nbs/2_phantom/28_foot.ipynb #28-foot-005
 foot_bones = {  # length, width of base, waist and head (mm), depth/width, cortex at mid-shaft (mm)
@@ -138,7 +138,7 @@ def foot_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dic
     "Severity (0..1) of every lesion of one foot at one visit: the activity and the years of the hand's disease, the feet's own liability."
     rng = np.random.default_rng([int(rng.integers(2**31)), 28])   # the luck of a foot is not that of the hand
     whole = rng.normal(.15, .25); own = {j: float(whole+a) for j, a in zip(foot_joints, rng.normal(0, .5, 6))}; half = dict(zip(foot_erosion_sites, rng.normal(0, .35, 12))); slack = rng.normal(0, .35, 6); thick = rng.normal(0, .4, 2)
-    pose = foot_place(person, rng.normal(size=(visit+1, 12))[-1]); years = person["columns"]["disease_years"] + visit; ill = person["activity"] > -9
+    pose = foot_place(person, rng.normal(size=(visit+1, 12))[-1]); years = person["columns"]["disease_years"] + visit*hand_pace[person["columns"].get("treatment", "none")]; ill = person["activity"] > -9
     drive = {j: person["activity"] + person["foot_liable"][j] + own[j] for j in foot_joints}
     erosion = {s: _damage(drive[s[:-5]] + person["halves"][s] + half[s], years, 9.) for s in foot_erosion_sites}
     narrowing = {j: _damage(.9*drive[j] + .05 + person["burnt"], years) for j in foot_joints}
@@ -165,7 +165,7 @@ def foot_scores(severities:dict)->dict:
     lost = {j: (destroyed_share(of("erosion", f"{j}_head")) + destroyed_share(of("erosion", f"{j}_base")))/2 for j in foot_joints}
     r = {f"ratingen_{j}": int(lost[j] > .01) + _steps(lost[j], .2, .4, .6, .8) for j in foot_ratingen_joints}
     k = {f"kellgren_lawrence_{j}": joint_grade(of("osteophyte", j), of("narrowing", j), of("sclerosis", j)) for j in foot_worn_sites}
-    d = {f"subluxation_{j}_true": subluxation_score(of("subluxation", j)) for j in foot_joints[:5]}
+    d = {f"subluxation_{j}": subluxation_score(of("subluxation", j)) for j in foot_joints[:5]}
     return {**out, "ratingen": sum(r.values()), "subluxation": sum(v > 0 for v in d.values()), **e, **n, **r, **k, **d, "ankylosis_ip1_true": ankylosis_score(of("ankylosis", "ip1")),
             **{f"joint_space_{j}_mm": foot_joint_space_mm[j]*severities.get("joint_space", 1.)*(1-of("narrowing", j)) for j in foot_joints},
             **{f"destroyed_{j}_share": lost[j] for j in foot_joints}, "hallux_valgus_degrees": 11. + 1.1*severities.get("valgus", 0.),
@@ -188,8 +188,10 @@ def foot_closeup(person:dict, severities:dict, joint:str, mm:float=40., size:int
 
 foot_radiograph = Recipe(name="foot-radiograph", people="hand-radiograph", title="Forefoot radiograph of the patients of the hand radiograph, by joint", modality="DX", body_part="FOOT", view="AP", size=(256, 160), scanners=foot_scanners,
     structures=foot_structures, lesions=lesion_names,
-    scales={"svdh_erosion": (0, 60, 3.5), "svdh_narrowing": (0, 24, 1.3), "svdh_total": (0, 84, 4.5), "ratingen": (0, 25, 1.1), "subluxation": (0, 5, .45), **{f"erosion_{j}": (0, 10, 1.1) for j in foot_joints},
-            **{f"narrowing_{j}": (0, 4, .45) for j in foot_joints}, **{f"ratingen_{j}": (0, 5, .4) for j in foot_ratingen_joints}, **{f"kellgren_lawrence_{j}": (0, 4, .45) for j in foot_worn_sites}},
+    scales={"svdh_erosion": (0, 60, None), "svdh_narrowing": (0, 24, None), "svdh_total": (0, 84, None), "ratingen": (0, 25, None), "subluxation": (0, 5, None), **{f"subluxation_{j}": (0, 2, (.2, .3)) for j in foot_joints[:5]}, **{f"erosion_{j}": (0, 10, (.3, 1.1)) for j in foot_joints},
+            **{f"narrowing_{j}": (0, 4, (.25, .5)) for j in foot_joints}, **{f"ratingen_{j}": (0, 5, (.25, .45)) for j in foot_ratingen_joints}, **{f"kellgren_lawrence_{j}": (0, 4, .45) for j in foot_worn_sites}},
+    derived={**_joints_fit(foot_joints, foot_joints[:5]), "subluxation": how_many(f"subluxation_{j}" for j in foot_joints[:5]), "svdh_erosion": summed(f"erosion_{j}" for j in foot_joints), "svdh_narrowing": summed(f"narrowing_{j}" for j in foot_joints), "svdh_total": summed(("svdh_erosion", "svdh_narrowing")), "ratingen": summed(f"ratingen_{j}" for j in foot_ratingen_joints)},
+    common={"Sharp": (.4, (*(f"erosion_{j}" for j in foot_joints), *(f"narrowing_{j}" for j in foot_joints))), "Ratingen": (.4, [f"ratingen_{j}" for j in foot_ratingen_joints])},
     person=foot_person, causes=hand_causes, disease=foot_disease, scene=foot_scene, image=hand_image, truth=hand_truth, scores=foot_scores, spacing=lambda size: (foot_field_mm[0]/size[0], foot_field_mm[1]/size[1]),
     severities={"erosion": Severity(foot_erosion_sites), **{kind: Severity(foot_joints) for kind in ("narrowing", "osteopenia", "subluxation")}, **{kind: Severity(foot_worn_sites) for kind in ("osteophyte", "sclerosis")}, "ankylosis": Severity(("ip1",))},
     besides=("pose", "joint_space", "valgus", "joints"))

@@ -6,19 +6,19 @@
 __all__ = ['tubular_bones', 'joint_space_mm', 'usual_pose', 'luxation', 'joint_of', 'erosion_sites', 'narrowing_sites',
            'osteopenia_sites', 'osteoarthritis_sites', 'subluxation_sites', 'ankylosis_sites', 'bites_begin',
            'largest_bite', 'spurs_begin', 'largest_spur', 'structure_names', 'lesion_names', 'bone_in_marrow',
-           'field_mm', 'hand_causes', 'ratingen_sites', 'hand_scanners', 'hand', 'hand_radiograph', 'Tube', 'tube_rays',
-           'tube_walls', 'polygon_distance', 'Block', 'average_person', 'digit', 'skeleton', 'joint_centres', 'flesh',
-           'round_sticks', 'Frame', 'block_surface', 'bone_paths', 'bite_sizes', 'advanced', 'plate_gone', 'spur_sizes',
-           'tube_bridge', 'Limb', 'HandScene', 'healthy_paths', 'traced', 'with_lesions', 'slab', 'skin_distance',
-           'hand_path', 'lesion_changes', 'hand_person', 'hand_pose', 'hand_disease', 'erosion_score',
-           'narrowing_score', 'subluxation_score', 'ankylosis_score', 'destroyed_share', 'ratingen_score',
-           'osteophyte_score', 'joint_grade', 'hand_scores', 'hand_image', 'lesion_amounts', 'HandTruth', 'hand_truth',
-           'hand_scene', 'closeup', 'joint_crops', 'joint_pixels', 'boxes', 'lesion_boxes']
+           'field_mm', 'hand_causes', 'hand_pace', 'ratingen_sites', 'hand_scanners', 'hand', 'hand_radiograph', 'Tube',
+           'tube_rays', 'tube_walls', 'polygon_distance', 'Block', 'average_person', 'digit', 'skeleton',
+           'joint_centres', 'flesh', 'round_sticks', 'Frame', 'block_surface', 'bone_paths', 'bite_sizes', 'advanced',
+           'plate_gone', 'spur_sizes', 'tube_bridge', 'Limb', 'HandScene', 'healthy_paths', 'traced', 'with_lesions',
+           'slab', 'skin_distance', 'hand_path', 'lesion_changes', 'hand_person', 'hand_pose', 'hand_disease',
+           'erosion_score', 'narrowing_score', 'subluxation_score', 'ankylosis_score', 'destroyed_share',
+           'ratingen_score', 'osteophyte_score', 'joint_grade', 'hand_scores', 'hand_image', 'lesion_amounts',
+           'HandTruth', 'hand_truth', 'hand_scene', 'closeup', 'joint_crops', 'joint_pixels', 'boxes', 'lesion_boxes']
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-004
 import math, zlib
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from torch import Tensor
 
 from .body import Truth
 from .causes import Graph, Variable
-from .shapes import Recipe, Severity, smooth_profile
+from .shapes import Recipe, Severity, how_many, smooth_profile, summed
 from .scanners import RadiographScanner
 from .radiograph import blurred, develop, expose, trabeculae
 
@@ -797,8 +797,9 @@ hand_causes = Graph("arthritis of the hands", (
     Variable("activity", noise=1.25, level=-.95, only={"diagnosis": "rheumatoid arthritis"}, otherwise=-9., hidden=True),
     Variable("wear", noise=.62, level=-1.9, parents={"diagnosis": {"hand osteoarthritis": 1.8}}, hidden=True),
     Variable("acpa", "yes/no", .03, {"diagnosis": {"rheumatoid arthritis": 4.23}}),
-    Variable("crp_mg_l", "positive", 1.65, {"diagnosis": {"rheumatoid arthritis": 1.}, "activity": .5}, noise=.7, digits=1, unit="mg/l")),
-    seen={"erosion and narrowing in the image": ("activity", "disease_years"), "osteophytes in the image": ("wear", "age")})
+    Variable("crp_mg_l", "positive", 1.65, {"diagnosis": {"rheumatoid arthritis": 1.}, "activity": .5}, noise=.7, digits=1, unit="mg/l"),
+    Variable("treatment", "category", {"none": .3, "methotrexate": .45, "biologic": .25}, {"activity": {"none": -.4, "biologic": .6}}, only={"diagnosis": "rheumatoid arthritis"}, otherwise="none", apart=True)),
+    seen={"erosion and narrowing in the image": ("activity", "disease_years"), "further damage from visit to visit": ("activity", "treatment"), "osteophytes in the image": ("wear", "age")})
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-027
 _often = {"mcp1": -.5, "mcp2": .55, "mcp3": .5, "mcp4": -.1, "mcp5": .15, "ip1": -.6, "pip2": .1, "pip3": .3, "pip4": .0, "pip5": -.2, "cmc1": -.7, "trapezium_trapezoid": -.4,
@@ -839,12 +840,14 @@ def hand_pose(person:dict, draws:np.ndarray)->dict:  # 20 standard normal number
 
 def _damage(drive, years, pace=11.): return float(np.clip(1.06*(1-math.exp(-math.log1p(math.exp(1.6*drive))/1.6*years/pace)) - .06, 0, 1))
 
+hand_pace = {"none": 1., "methotrexate": .5, "biologic": .1}    # years of damage in a year; what one adds in points, with methotrexate 2.8 and with etanercept .5 of Sharp-van der Heijde (Klareskog et al., Lancet 2004, doi 10.1016/S0140-6736(04)15640-7), is about one to five
+
 def hand_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     "Severity (0..1) of every lesion of one hand at one visit. One activity drives the person; each site has its own liability, much alike in both hands; years add up."
     whole = rng.normal(0, .25); own = {s: float(whole+a) for s, a in zip(_every_site, rng.normal(0, .7, len(_every_site)))}
     joint = dict(zip(osteoarthritis_sites, rng.normal(0, .45, len(osteoarthritis_sites)))); thick = rng.normal(0, .35, (2, len(osteoarthritis_sites))); slack = dict(zip(subluxation_sites, rng.normal(0, .35, len(subluxation_sites))))
     pose = hand_pose(person, rng.normal(size=(visit+1, 20))[-1])  # last of all: how many numbers it takes depends on the visit
-    years = person["columns"]["disease_years"] + visit
+    years = person["columns"]["disease_years"] + visit*hand_pace[person["columns"].get("treatment", "none")]
     drive = {s: person["activity"] + person["liable"][s] + own[s] for s in _every_site}
     related = {"trapezium_scaphoid": "trapezium_trapezoid", "capitate_scaphoid_lunate": "lunate", "radiocarpal": "radius"}
     erosion = {s: _damage(drive[s], years) for s in erosion_sites}
@@ -915,7 +918,7 @@ def hand_scores(severities:dict)->dict:
     o = {f"osteophyte_{s}": osteophyte_score(of("osteophyte", s)) for s in osteoarthritis_sites}
     k = {f"kellgren_lawrence_{s}": joint_grade(of("osteophyte", s), of("narrowing", s), of("sclerosis", s)) for s in osteoarthritis_sites}
     a = {f"ankylosis_{s}": ankylosis_score(of("ankylosis", s), of("narrowing", s), of("subluxation", s)) for s in ankylosis_sites}
-    d = {f"subluxation_{s}_true": subluxation_score(of("subluxation", s)) for s in subluxation_sites}
+    d = {f"subluxation_{s}": subluxation_score(of("subluxation", s)) for s in subluxation_sites}
     space = {f"joint_space_{s}_mm": joint_space_mm[s]*severities.get("joint_space", 1.)*(1-of("narrowing", s)) for s in (*narrowing_sites, *(j for j in osteoarthritis_sites if j not in narrowing_sites))}
     return {**out, "ratingen": sum(r.values()), "osteophyte": sum(o.values()), "ankylosis": sum(a.values()), "subluxation": sum(v > 0 for v in d.values()), "osteoarthritis_joints": sum(v >= 2 for v in k.values()),
             **e, **n, **r, **o, **k, **a, **d, **space, **{f"{j}_{ax}_mm": p for j, xy in severities.get("joints", {}).items() for ax, p in zip("xy", xy)}}
@@ -992,13 +995,25 @@ def closeup(person:dict, severities:dict, joint:str, mm:float=36., size:int=144)
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-038
 hand = Limb(skeleton, usual_pose, _middle_of_picture, hand_path, joint_centres, _narrowed, _bridge, _spots, _spur_spots, _label, lambda: hand_scanners)
 
+def _is_fused(site, read): return (read[f"ankylosis_{site}"] > 0) & (read[f"narrowing_{site}"] >= 3)
+def _is_narrow(site, slips, fuses, read):
+    slipped = read[f"subluxation_{site}"].map({0: 0, 1: 3, 2: 4}) if slips else 0
+    return np.maximum(np.maximum(read[f"narrowing_{site}"], slipped), 4*read[f"ankylosis_{site}"] if fuses else 0)
+def _joints_fit(narrowing, subluxation=(), ankylosis=()):
+    "Rules of a joint: no bone crosses an open space, and what has slipped or is fused is narrow by definition (`narrowing_score`)."
+    return {**{f"ankylosis_{s}": partial(_is_fused, s) for s in ankylosis}, **{f"narrowing_{s}": partial(_is_narrow, s, s in subluxation, s in ankylosis) for s in narrowing if s in subluxation or s in ankylosis}}
+
 hand_radiograph = Recipe(name="hand-radiograph", title="Hand and wrist radiograph in rheumatoid arthritis and osteoarthritis, by joint", modality="DX", body_part="HAND", view="PA", size=(256, 192),
                          scanners=hand_scanners,
                          structures=structure_names, lesions=lesion_names,
-                         scales={"svdh_erosion": (0, 80, 4.), "svdh_narrowing": (0, 60, 3.), "svdh_total": (0, 140, 6.), **{f"erosion_{s}": (0, 5, .45) for s in erosion_sites},
-                                 **{f"narrowing_{s}": (0, 4, .45) for s in narrowing_sites}, "ratingen": (0, 70, 3.), "osteophyte": (0, 30, 1.6), "ankylosis": (0, 10, .23), **{f"ankylosis_{s}": (0, 1, .18) for s in ankylosis_sites}, "subluxation": (0, 9, .4),
-                                 **{f"ratingen_{s}": (0, 5, .4) for s in ratingen_sites}, **{f"osteophyte_{s}": (0, 3, .4) for s in osteoarthritis_sites},
+                         scales={"svdh_erosion": (0, 80, None), "svdh_narrowing": (0, 60, None), "svdh_total": (0, 140, None), **{f"erosion_{s}": (0, 5, (.25, .5)) for s in erosion_sites},
+                                 **{f"narrowing_{s}": (0, 4, (.25, .5)) for s in narrowing_sites}, "ratingen": (0, 70, None), "osteophyte": (0, 30, None), "osteoarthritis_joints": (0, 10, None), "ankylosis": (0, 10, None), **{f"ankylosis_{s}": (0, 1, .25) for s in ankylosis_sites}, "subluxation": (0, 9, None), **{f"subluxation_{s}": (0, 2, (.2, .3)) for s in subluxation_sites},
+                                 **{f"ratingen_{s}": (0, 5, (.25, .45)) for s in ratingen_sites}, **{f"osteophyte_{s}": (0, 3, (.25, .4)) for s in osteoarthritis_sites},
                                  **{f"kellgren_lawrence_{s}": (0, 4, .45) for s in osteoarthritis_sites}},
+                         derived={**_joints_fit(narrowing_sites, subluxation_sites, ankylosis_sites), "svdh_erosion": summed(f"erosion_{s}" for s in erosion_sites), "svdh_narrowing": summed(f"narrowing_{s}" for s in narrowing_sites), "svdh_total": summed(("svdh_erosion", "svdh_narrowing")),
+                                  "ratingen": summed(f"ratingen_{s}" for s in ratingen_sites), "osteophyte": summed(f"osteophyte_{s}" for s in osteoarthritis_sites), "ankylosis": summed(f"ankylosis_{s}" for s in ankylosis_sites),
+                                  "subluxation": how_many(f"subluxation_{s}" for s in subluxation_sites), "osteoarthritis_joints": how_many((f"kellgren_lawrence_{s}" for s in osteoarthritis_sites), 2)},
+                         common={"Sharp": (.4, (*(f"erosion_{s}" for s in erosion_sites), *(f"narrowing_{s}" for s in narrowing_sites))), "Ratingen": (.4, [f"ratingen_{s}" for s in ratingen_sites]), "osteophytes": (.4, [f"osteophyte_{s}" for s in osteoarthritis_sites])},
                          person=hand_person, causes=hand_causes, disease=hand_disease, scene=hand_scene, image=hand_image, truth=hand_truth, scores=hand_scores, spacing=lambda size: (field_mm[0]/size[0],
                                  field_mm[1]/size[1]),
                          severities={"erosion": Severity(erosion_sites), "narrowing": Severity(tuple(dict.fromkeys((*narrowing_sites, *osteoarthritis_sites)))), "osteopenia": Severity(osteopenia_sites), "osteophyte": Severity(osteoarthritis_sites),

@@ -23,7 +23,7 @@ from .body import Body, Scene, Truth, layered_recipe, mri_image, spread
 from .causes import osteoarthritis
 from .knee import knee_disease, knee_person, knee_scores
 from .mri import MRIScanner, Sequence, Tissue, tissues
-from .shapes import Severity, Solid, bump, difference, ellipsoid, intersection, loft, place, rotation, round_cone, smooth_profile, union
+from .shapes import Severity, Solid, bump, difference, ellipsoid, intersection, largest, loft, place, rotation, round_cone, smooth_profile, union
 
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-005
 plates = ("femur medial", "femur lateral", "trochlea", "tibia medial", "tibia lateral", "patella")
@@ -163,11 +163,11 @@ def scores(severities:dict)->dict:
     "Grades 0–3, mean thickness and volume of every plate, width and length in mm, phenotype, pain and what becomes of the knee."
     s = severities; scale = s["scale"]; name = {p: p.replace(" ", "_") for p in plates}
     thick = {p: s["thickness_mm"][p]*(1-s["cartilage_loss"][p]) for p in plates}
-    out = {"moaks_cartilage": _grade(max(s["cartilage_loss"].values()), "cartilage"), "moaks_cartilage_medial": _grade(max(s["cartilage_loss"][p] for p in ("femur medial", "tibia medial")), "cartilage"), "moaks_bone_marrow_lesion": _grade(max(s["bone_marrow_lesion"].values()), "marrow"),
+    out = {"moaks_cartilage": _grade(max(s["cartilage_loss"].values()), "cartilage"), **{f"moaks_cartilage_{c}": _grade(max(s["cartilage_loss"][f"{bone} {c}"] for bone in ("femur", "tibia")), "cartilage") for c in compartments}, "moaks_bone_marrow_lesion": _grade(max(s["bone_marrow_lesion"].values()), "marrow"),
            **{f"moaks_meniscus_{c}": _grade(max(s["meniscal_tear"][f"{c} {h}"] for h in ("anterior", "posterior")), "meniscus") for c in compartments},
            "moaks_osteophyte": _grade(max(s["osteophyte"].values()), "osteophyte"), "moaks_effusion": _grade(s["effusion"], "effusion"),
            "moaks_patellofemoral_cartilage": _grade(max(s["cartilage_loss"]["patella"], s["cartilage_loss"]["trochlea"]), "cartilage")}
-    out |= {f"moaks_cartilage_{name[p]}": _grade(s["cartilage_loss"][p], "cartilage") for p in plates} | {f"moaks_bone_marrow_lesion_{name[p]}": _grade(s["bone_marrow_lesion"][p], "marrow") for p in plates}
+    out |= {f"moaks_cartilage_{name[p]}_true": _grade(s["cartilage_loss"][p], "cartilage") for p in plates} | {f"moaks_bone_marrow_lesion_{name[p]}_true": _grade(s["bone_marrow_lesion"][p], "marrow") for p in plates}
     out |= {f"meniscal_extrusion_{c}_mm": round(extrusion_mm*s["meniscal_extrusion"][c], 2) for c in compartments}
     out |= {f"cartilage_thickness_{name[p]}_mm": round(thick[p], 3) for p in plates} | {f"cartilage_volume_{name[p]}_mm3": round(thick[p]*_area_mm2[p]*scale**2, 1) for p in plates}
     out |= {f"subchondral_bone_length_{c}_mm": round(scale*(52. + 5.5*s["flattening"][c] + 4.*(s["osteophyte"][f"femur {c}"] + s["osteophyte"][f"tibia {c}"])), 2) for c in compartments}
@@ -486,9 +486,10 @@ scanners = {s.name: s for s in (
 _kept = dict(people="knee-radiograph", modality="MR", body_part="KNEE", view="SAGITTAL", structures=structures, person=person, causes=osteoarthritis, disease=disease,
     severities={"cartilage_loss": Severity(plates), "bone_marrow_lesion": Severity(plates), "meniscal_tear": Severity(horns), "meniscal_extrusion": Severity(compartments), "effusion": Severity(()), "osteophyte": Severity(corners), "flattening": Severity(compartments),
                 "cartilage_degeneration": Severity(plates)}, besides=("clinical", "radiograph", "thickness_mm", "scale", "t2_ms", "pose"))
-_scales = {"moaks_cartilage": (0, 3, .4), "moaks_cartilage_medial": (0, 3, .4), "moaks_bone_marrow_lesion": (0, 3, .4), "moaks_meniscus_medial": (0, 3, .4), "moaks_meniscus_lateral": (0, 3, .4), "moaks_osteophyte": (0, 3, .4), "moaks_effusion": (0, 3, .4),
+_scales = {"moaks_cartilage": (0, 3, None), "moaks_cartilage_medial": (0, 3, .4), "moaks_cartilage_lateral": (0, 3, .4), "moaks_bone_marrow_lesion": (0, 3, .4), "moaks_meniscus_medial": (0, 3, .4), "moaks_meniscus_lateral": (0, 3, .4), "moaks_osteophyte": (0, 3, .4), "moaks_effusion": (0, 3, .4),
            "moaks_patellofemoral_cartilage": (0, 3, .45)}
-knee_mri = sagittal(layered_recipe(build, knee_image, field, reach=(5, 4), name="knee-mri", title="Knee MRI in osteoarthritis, sagittal", size=(20, 128, 128), scanners=scanners, lesions=lesions, scales=_scales, scores=scores, **_kept), build, (20, 128, 128))
+_derived = {"moaks_cartilage": largest(("moaks_cartilage_medial", "moaks_cartilage_lateral", "moaks_patellofemoral_cartilage"))}
+knee_mri = sagittal(layered_recipe(build, knee_image, field, reach=(5, 4), name="knee-mri", title="Knee MRI in osteoarthritis, sagittal", size=(20, 128, 128), scanners=scanners, lesions=lesions, scales=_scales, derived=_derived, scores=scores, **_kept), build, (20, 128, 128))
 
 # %% ../../nbs/2_phantom/20_knee_mri.ipynb #20-knee-mri-024
 t2_lesions = (*lesions, "cartilage_degeneration")
@@ -513,7 +514,7 @@ def _multi_echo(name, centre, field, tr, noise, **more):
 t2_scanners = {s.name: s for s in (_multi_echo("Aster 3T", "North", 3., 2700., .010, acquired=(1., .9), bias=.35, towards=(0., -.1, -.35)), _multi_echo("Borea 1.5T", "South", 1.5, 2000., .022, acquired=(.8, .8), bias=.2, towards=(0., .2, .2), gain=1.3),
     _multi_echo("Cetus 1.5T", "East", 1.5, 1600., .030, acquired=(.7, .7), bias=.1, towards=(0., 0., .4), gain=1.1))}
 
-knee_mri_t2 = sagittal(layered_recipe(t2_build, t2_image, field, reach=(4, 4), name="knee-mri-t2", title="Knee MRI, eight spin echoes for T2, sagittal", size=(16, 112, 112), scanners=t2_scanners, lesions=t2_lesions, scales=_scales, scores=t2_scores, **_kept), t2_build, (16, 112, 112))
+knee_mri_t2 = sagittal(layered_recipe(t2_build, t2_image, field, reach=(4, 4), name="knee-mri-t2", title="Knee MRI, eight spin echoes for T2, sagittal", size=(16, 112, 112), scanners=t2_scanners, lesions=t2_lesions, scales=_scales, derived=_derived, scores=t2_scores, **_kept), t2_build, (16, 112, 112))
 
 def fitted_t2(echoes:Tensor,        # (echoes, ...) magnitudes
               times=echo_times,     # Echo times in ms

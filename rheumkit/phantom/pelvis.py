@@ -8,7 +8,8 @@ __all__ = ['hip_osteophyte_sites', 'hip_lesions', 'osteophyte_mm', 'cyst_mm', 'h
            'hip_radiograph', 'sij_ray_field', 'sij_ray_lesions', 'sij_ray_causes', 'sij_ray_scanners', 'sij_radiograph',
            'pelvis_shape', 'hip_point', 'hip_direction', 'Hip', 'strands', 'Exposure', 'tissue_paths', 'pelvis_image',
            'PathTruth', 'hip_paths', 'pelvis_person', 'hip_person', 'hip_disease', 'hip_scores', 'projection_recipe',
-           'Sacroiliac', 'sij_ray_paths', 'sij_ray_person', 'sij_ray_disease', 'modified_new_york', 'sij_ray_scores']
+           'Sacroiliac', 'sij_ray_paths', 'sij_ray_person', 'sij_ray_disease', 'modified_new_york', 'sacroiliitis',
+           'sij_ray_scores']
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-002
 import math
@@ -24,7 +25,7 @@ from .body import Truth, without
 from .causes import Graph, Variable, spondyloarthritis
 from .radiograph import develop, expose
 from .scanners import RadiographScanner
-from .shapes import Grid, Recipe, Severity, Solid, chords, difference, ellipsoid, intersection, loft, place, rotation, rough, round_cone, smooth_max, smooth_min, smooth_profile, union
+from .shapes import Grid, Recipe, Severity, Solid, chords, difference, ellipsoid, intersection, largest, loft, place, rotation, rough, round_cone, smooth_max, smooth_min, smooth_profile, union
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-005
 def pelvis_shape(rng:np.random.Generator, sex:str)->dict:  # 'F' or 'M'
@@ -410,7 +411,8 @@ def projection_recipe(paths:object, field:tuple, **fields)->Recipe:
 hip_radiograph = projection_recipe(hip_paths, hip_field, name="hip-radiograph", title="Radiograph of one hip, AP: osteoarthritis, five features and Kellgren–Lawrence", size=(128, 128), scanners=hip_scanners,
     structures=("femur", "hip bone", "joint space"), lesions=hip_lesions, person=hip_person, causes=hip_causes, disease=hip_disease, scores=hip_scores,
     severities={"narrowing": Severity(("superior", "medial")), **{f"{bone} osteophyte": Severity(("superior", "inferior")) for bone in ("acetabular", "femoral")}, "sclerosis": Severity(("superior",)), "cyst": Severity(("acetabular", "femoral"))}, besides=("pose", "normal_mm"),
-    scales={"kellgren_lawrence": (0, 4, .55), "femoral_osteophytes": (0, 3, .4), "acetabular_osteophytes": (0, 3, .45), "joint_space_narrowing": (0, 3, .4), "subchondral_sclerosis": (0, 1, .3), "subchondral_cysts": (0, 1, .3), "hip_osteoarthritis": (0, 1, .3)})
+    scales={"kellgren_lawrence": (0, 4, .55), "femoral_osteophytes": (0, 3, .4), "acetabular_osteophytes": (0, 3, .45), "joint_space_narrowing": (0, 3, .4), "subchondral_sclerosis": (0, 1, .3), "subchondral_cysts": (0, 1, .3), "hip_osteoarthritis": (0, 1, None)},
+    derived={"hip_osteoarthritis": lambda read: read.kellgren_lawrence >= 2})
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-022
 @lru_cache(256)
@@ -672,11 +674,14 @@ def modified_new_york(erosion:float, sclerosis:float, narrowing:float, ankylosis
     if erosion >= .22 or sclerosis >= .3: return 2
     return int(max(erosion, sclerosis, narrowing, ankylosis) >= .06)
 
+def sacroiliitis(right, left): # Modified New York grades of both joints, numbers or arrays
+    "Radiographic sacroiliitis: grade 2 on both sides, or 3 on one (van der Linden et al., Arthritis Rheum 1984, doi 10.1002/art.1780270401)."
+    return (np.minimum(right, left) >= 2) | (np.maximum(right, left) >= 3)
+
 def sij_ray_scores(severities:dict)->dict:
     "Modified New York grade of both joints, the higher of the two, and radiographic sacroiliitis or not."
     grade = {g: modified_new_york(*(float((severities.get(kind) or {}).get(g, 0.)) for kind in sij_ray_lesions)) for g in "RL"}
-    low, high = sorted(grade.values())
-    return {"new_york_right": grade["R"], "new_york_left": grade["L"], "new_york_highest": high, "radiographic_sacroiliitis": int(low >= 2 or high >= 3)}
+    return {"new_york_right": grade["R"], "new_york_left": grade["L"], "new_york_highest": max(grade.values()), "radiographic_sacroiliitis": int(sacroiliitis(grade["R"], grade["L"]))}
 
 # %% ../../nbs/2_phantom/26_pelvis.ipynb #26-pelvis-028
 sij_ray_scanners = {
@@ -686,4 +691,5 @@ sij_ray_scanners = {
 
 sij_radiograph = projection_recipe(sij_ray_paths, sij_ray_field, name="sij-radiograph", title="Radiograph of both sacroiliac joints, AP: modified New York grades", size=(120, 160), scanners=sij_ray_scanners,
     structures=("sacrum", "ilium", "lumbar vertebra", "sacrum and ilium overlapping"), lesions=sij_ray_lesions, person=sij_ray_person, causes=sij_ray_causes, disease=sij_ray_disease, scores=sij_ray_scores, sides=("B",), severities={kind: Severity(("R", "L")) for kind in sij_ray_lesions},
-    scales={"new_york_right": (0, 4, .85), "new_york_left": (0, 4, .85), "new_york_highest": (0, 4, .85), "radiographic_sacroiliitis": (0, 1, .45)})
+    scales={"new_york_right": (0, 4, (.8, 1.05)), "new_york_left": (0, 4, (.8, 1.05)), "new_york_highest": (0, 4, None), "radiographic_sacroiliitis": (0, 1, None)},
+    derived={"new_york_highest": largest(("new_york_right", "new_york_left")), "radiographic_sacroiliitis": lambda read: sacroiliitis(read.new_york_right, read.new_york_left)}, common={"the film": (.7, ("new_york_right", "new_york_left"))})

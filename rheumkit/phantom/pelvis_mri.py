@@ -19,7 +19,7 @@ from .body import Body, grow, layered_recipe, mri_image, spread
 from .causes import Graph, Variable, spondyloarthritis
 from .mri import MRIScanner, Sequence
 from .pelvis import Hip, Sacroiliac, hip_direction, hip_point, pelvis_person
-from .shapes import Severity, Solid, ellipsoid, loft, place, rotation, rough, round_cone, union
+from .shapes import Severity, Solid, ellipsoid, largest, loft, place, rotation, rough, round_cone, union
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-005
 sij_quadrants = tuple(f"{side} {bone} {part}" for side in "RL" for bone in ("sacral", "iliac") for part in ("upper", "lower"))
@@ -410,4 +410,5 @@ def hip_mri_scores(severities:dict)->dict:
 hip_mri = layered_recipe(hip_build, mri_image, hip_mri_field, reach=(5, 3), name="hip-mri", title="MRI of one hip, coronal T1 and STIR: bone marrow oedema, effusion, enthesitis", modality="MR", body_part="HIP", view="CORONAL",
     size=(14, 96, 96), scanners=sij_scanners, structures=hip_mri_structures, lesions=hip_mri_lesions, person=hip_mri_person, causes=hip_mri_causes, disease=hip_mri_disease, scores=hip_mri_scores,
     severities={"oedema": Severity(("femoral", "acetabular")), "effusion": Severity(()), "enthesitis": Severity(())}, besides=("pose", "leg", "room_ml"),
-    scales={"oedema_femoral": (0, 3, .35), "oedema_acetabular": (0, 3, .4), "effusion": (0, 3, .4), "trochanteric_enthesitis": (0, 3, .45), "hip_oedema_grade": (0, 3, .35), "hip_oedema": (0, 1, .33), "oedema_ml": (0, 110, 7.)})
+    scales={"oedema_femoral": (0, 3, (.25, .35)), "oedema_acetabular": (0, 3, (.25, .4)), "effusion": (0, 3, .4), "trochanteric_enthesitis": (0, 3, .45), "hip_oedema_grade": (0, 3, None), "hip_oedema": (0, 1, None), "oedema_ml": (0, 110, (1., 7.))},
+    derived={"hip_oedema_grade": largest(("oedema_femoral", "oedema_acetabular")), "hip_oedema": lambda read: read.hip_oedema_grade > 0, "oedema_ml": lambda read: read.oedema_ml.where(read.hip_oedema_grade > 0, 0)})

@@ -13,14 +13,14 @@ import numpy as np
 # %% ../../nbs/2_phantom/07_readers.ipynb #07-readers-003
 @dataclass(frozen=True)
 class Reader:
-    "An observer who turns true scores into read scores and true masks into outlines. Scores are in usual reader's standard deviations of the scale, so that one reader can read any scale."
+    "An observer who turns true scores into read scores and true masks into outlines. Scores are in usual reader's standard deviations of the scale, so that one reader can read any scale. Habits are those of what is read, a joint or a feature; what a recipe derives from it (a total) follows."
     bias:float = 0.     # Severity of the reader: 0 fair, +1 reads one usual standard deviation too high
     spread:float = 1.   # Inconsistency: 0 always reads the same, 1 a usual reader
     drift:float = 0.    # Change of bias over the first session (practice, a new convention); it stays
     name:str = "reader" # Two readers of equal habits and different names err independently
     fatigue:float = 0.  # Growth of the inconsistency from the first to the last image of a session: 1 doubles it; the next begins rested
     session:int = 100   # Images read at one sitting
-    least:float = 0.    # Schema of a score: a true one below this is not counted, in points
+    least:float = 0.    # Schema of a score that is read: a true one below this is not counted, in points
     schema:dict = field(default_factory=dict, hash=False)  # Schema of lesions: kind -> least severity that this reader counts, at each site by itself, as the recipe gives it (a dent of a tenth of the worst is no erosion); the score is made of what counts
     outwards:float = 0. # Outlines: how far outside the true border this reader draws, mm; negative: inside
     wander:float = .4   # Outlines: how far the line strays from where it was meant to go, standard deviation in mm
@@ -40,17 +40,25 @@ class Reader:
 
     def read(self,
              true,         # True scores in the order in which they are read, (images,)
-             scale:tuple,  # (lowest score, highest score, usual reader's standard deviation in points)
+             scale:tuple,  # (lowest score, highest score, usual reader's standard deviation in points, or two: where the true score is the lowest, and elsewhere)
              seed:int=0,   # The same seed gives the same readings
+             chance=None,  # As from `chance`, where the errors of several scores go together; None: a new one of this seed
             )->np.ndarray: # Integer scores on the scale, (images,)
-        "Scores as this reader writes them down: truth as far as it counts, plus habit, plus chance, rounded to the scale. What is read later does not change what was read before."
+        "Scores as this reader writes them down: truth as far as it counts, plus habit, plus chance, rounded to the scale. What is read later does not change what was read before. ValueError for a scale that is not read."
         low, high, usual = scale
+        if usual is None: raise ValueError(f"a score from {low} to {high} without a standard deviation is not read by itself: it follows from others; rheumkit.phantom.recipes.readings gives both")
+        sure, usual = usual if isinstance(usual, tuple) else (usual, usual)
         true = np.asarray(true, float)
+        if np.isnan(true).any(): raise ValueError(f"Reader {self.name!r}: the true score of image {np.isnan(true).argmax()} is missing; leave out the images that have none")
         true = np.where(true < self.least, low, true)
-        chance = np.random.default_rng([*np.ravel(seed), zlib.crc32(self.name.encode())]).normal(size=len(true))
+        if chance is None: chance = self.chance(len(true), seed)
         read = np.arange(len(true)); practised, tired = np.minimum(read/(self.session-1), 1.), read % self.session/(self.session-1)
-        felt = true + usual*(self.bias + self.drift*practised + self.spread*(1 + self.fatigue*tired)*chance)
+        felt = true + np.where(true <= low, sure, usual)*(self.bias + self.drift*practised + self.spread*(1 + self.fatigue*tired)*chance)
         return np.clip(np.rint(felt), low, high).astype(int)
+
+    def chance(self, images:int, seed=0)->np.ndarray: # (images,), mean 0, standard deviation 1
+        "What this reader errs by chance, in his own standard deviations."
+        return np.random.default_rng([*np.ravel(seed), zlib.crc32(self.name.encode())]).normal(size=images)
 
     def outline(self,
                 mask,            # True mask of one structure, (H, W) or (D, H, W)
@@ -100,7 +108,7 @@ def agreeing(aim:float,             # Agreement between two readings, 0 to 1
              scale:tuple,           # As in `Reader.read`
              reader:Reader=Reader(),# Its other habits are kept
              seed:int=0,
-             by:str="kappa",        # "kappa" (quadratic weighted), or "ICC": two-way random effects, absolute agreement, of a single reader; ICC(A,1) of McGraw and Wong 1996 (doi:10.1037/1082-989X.1.1.30)
+             by:str="kappa",        # "kappa" (quadratic weighted), or "ICC", as `icc` gives it
             )->Reader:
     "A reader who agrees with an equal colleague as well as asked for, on these images. ValueError if nobody can, or for another measure."
     from sklearn.metrics import cohen_kappa_score
@@ -110,7 +118,7 @@ def agreeing(aim:float,             # Agreement between two readings, 0 to 1
     return tuned(reader, "spread", lambda r: agreement(*([r.read(true, scale, [seed, k, who]) for k in range(8)] for who in (0, 1))), aim, 0., 8.)
 
 def icc(*readings)->float:          # Two or more, (images,) each
-    "Intraclass correlation of several readings of the same images, of a single reader, as `by` of `agreeing` says."
+    "Intraclass correlation of several readings of the same images: two-way random effects, absolute agreement, of a single reader, ICC(A,1) of McGraw and Wong 1996 (doi:10.1037/1082-989X.1.1.30)."
     import pandas as pd, pingouin
     table = pd.DataFrame({"reader": np.repeat(range(len(readings)), len(readings[0])), "image": np.tile(range(len(readings[0])), len(readings)), "score": np.concatenate(readings)})
     found = pingouin.intraclass_corr(table, targets="image", raters="reader", ratings="score")

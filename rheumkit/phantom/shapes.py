@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['Grid', 'Solid', 'ellipsoid', 'round_cone', 'rounded_box', 'smooth_profile', 'loft', 'smooth_min', 'smooth_max',
            'union', 'intersection', 'difference', 'rotation', 'place', 'mirrored', 'bump', 'rough', 'chords',
-           'occupancy', 'Severity', 'Recipe']
+           'occupancy', 'Severity', 'Recipe', 'summed', 'largest', 'how_many']
 
 # %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-002
 import math
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, update_wrapper
+from functools import cached_property, lru_cache, partial, update_wrapper
 from numbers import Real
 from typing import Callable
 
@@ -374,7 +374,7 @@ class Recipe:
     scanners:dict       # Name -> Scanner, at least two
     structures:tuple    # Names of the labels 1, 2, … in truth["structures"]
     lesions:tuple       # Names of the channels of truth["lesions"]
-    scales:dict         # Score column -> (lowest, highest, usual reader's standard deviation in points)
+    scales:dict         # Score column -> (lowest, highest, usual reader's standard deviation in points, or two: where the true score is the lowest, and elsewhere; None for what is not read but `derived`)
     person:Callable     # person(rng) -> dict with age (years), sex ('F'/'M'), further clinical columns under "columns", and the anatomy
     disease:Callable    # disease(person, side, visit, rng) -> severities; the rng is the same for all visits of one side
     scene:Callable      # scene(person, side, severities, size=None) -> scene (3-D solids on a Grid); depends on nothing else
@@ -388,6 +388,8 @@ class Recipe:
     protocols:dict = field(default_factory=dict)  # Name -> Scanner: further ones, on which nobody is examined unless they are asked for by name; where `truth` cannot follow what they do to a picture (skipped lines of k-space), "reach" holds for `scanners` alone
     people:str = ""     # Name of the population: recipes of one population examine the same people with the same disease; "" is one of its own, called as the recipe is
     severities:dict = field(default_factory=dict)  # Kind of lesion, as `disease` names it -> `Severity`; {}: each of `lesions` from 0 to 1. `scene` and `scores` refuse any other
+    derived:dict = field(default_factory=dict)  # Score column -> what a reader makes of the scores that he has read: function of the table with the readings, e.g. `summed`, `largest`; in this order
+    common:dict = field(default_factory=dict)   # What is read in one go, e.g. "Sharp" -> (share of the variance of the error that is the same for all of it in an image: a dark film, a severe mood; score columns). Any other score errs by itself
     besides:tuple = ("pose",)  # What severities hold besides lesions, and nobody checks: how the patient lay, widths of the healthy joint, …
 
     @cached_property
@@ -404,8 +406,35 @@ class Recipe:
         if not self.people: object.__setattr__(self, "people", self.name)
         if len(self.scanners) < 2: raise ValueError(f"Recipe {self.name!r} has {len(self.scanners)} scanner(s); give at least two, so that a batch effect can be shown")
         if both := set(self.scanners) & set(self.protocols): raise ValueError(f"Recipe {self.name!r}: {', '.join(sorted(both))} is both among its scanners and its protocols; choose another name")
+        self._check_readings()
+
+    def _check_readings(self):
+        "Scores that are derived or err in common are scales, and each scale is read or derived."
+        read = [c for c, (*_, usual) in self.scales.items() if usual is not None]
+        together = [("common, " + repr(what) + ",", column) for what, (_, columns) in self.common.items() for column in ([columns] if isinstance(columns, str) else columns)]
+        for name, column in (*(("derived", c) for c in self.derived), *together):
+            if column not in self.scales: raise ValueError(f"Recipe {self.name!r}: {name} names {column!r}, which is no scale. Scales: {', '.join(self.scales)}")
+        for what, (share, _) in self.common.items():
+            if not 0 <= share <= 1: raise ValueError(f"Recipe {self.name!r}: common, {what!r}, has a share of {share}; it has to be from 0 to 1")
+        for name, column in together:
+            if column not in read: raise ValueError(f"Recipe {self.name!r}: {name} names {column!r}, which is not read; name what it follows from")
+            if sum(column == c for _, c in together) > 1: raise ValueError(f"Recipe {self.name!r}: {name} names {column!r}, which is named a second time; a score is read once")
+        if neither := [c for c in self.scales if c not in {*read, *self.derived}]: raise ValueError(f"Recipe {self.name!r}: {neither[0]!r} is neither read (its scale has no standard deviation) nor derived; give one of the two")
 
     @property
     def machines(self)->dict:
         "Name -> Scanner: all that can be asked for by name."
         return {**self.scanners, **self.protocols}
+
+# %% ../../nbs/2_phantom/00_shapes.ipynb #00-shapes-026b
+def _over(columns, how, table): return getattr(table[list(columns)], how)(axis=1)
+def summed(columns)->Callable:  # For `Recipe.derived`
+    "Function of a table of readings: the sum of some columns."
+    return partial(_over, tuple(columns), "sum")
+def largest(columns)->Callable: # For `Recipe.derived`
+    "Function of a table of readings: the largest of some columns."
+    return partial(_over, tuple(columns), "max")
+def _reached(columns, least, table): return (table[list(columns)] >= least).sum(axis=1)
+def how_many(columns, least:float=1)->Callable: # For `Recipe.derived`
+    "Function of a table of readings: how many of some columns are at least so high."
+    return partial(_reached, tuple(columns), least)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['blocks', 'lumbar', 'cervical', 'spine_causes', 'discs', 'vertebrae', 'structures', 'lesions', 'neighbours',
-           'disc_tissues', 'field', 'scales', 'spine_scanners', 'spine_mri', 'Block', 'disc_name', 'column',
+           'disc_tissues', 'field', 'scales', 'derived', 'spine_scanners', 'spine_mri', 'Block', 'disc_name', 'column',
            'body_solid', 'arch', 'build_of', 'person', 'disease', 'image', 'slow', 'band_of', 'points', 'flesh',
            'marrow', 'bones_and_discs', 'canal', 'arches', 'bulging', 'worn_canal', 'build', 'stenosis_share', 'scores',
            'SpineTruth']
@@ -12,6 +12,7 @@ __all__ = ['blocks', 'lumbar', 'cervical', 'spine_causes', 'discs', 'vertebrae',
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-002
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from .body import Body, Truth, faded, layered_recipe
 from .causes import Graph, Variable
 from .mri import MRIScanner, Sequence, Tissue
-from .shapes import Severity, Solid, ellipsoid, intersection, place, rotation, round_cone, rounded_box, smooth_profile, union
+from .shapes import Severity, Solid, ellipsoid, intersection, place, rotation, round_cone, rounded_box, smooth_profile, summed, union
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-005
 @dataclass(frozen=True)
@@ -506,7 +507,9 @@ def scores(severities:dict)->dict:
     return out
 
 scales = {**{f"pfirrmann_{d.lower()}": (1, 5, .35) for d in discs}, **{f"narrowing_{d.lower()}": (0, 3, .35) for d in discs}, **{f"stenosis_{d.lower()}": (0, 3, .4) for d in discs},
-          **{f"endplate_{d.lower()}": (0, 3, .35) for d in discs}, "pfirrmann_sum": (6, 30, .9), "narrowing_sum": (0, 18, .9), "stenosis_sum": (0, 18, 1.), "endplate_sum": (0, 18, .9)}
+          **{f"endplate_{d.lower()}": (0, 3, .35) for d in discs}, "pfirrmann_sum": (6, 30, None), "narrowing_sum": (0, 18, None), "stenosis_sum": (0, 18, None), "endplate_sum": (0, 18, None)}
+def _collapsed(disc, read): return np.where(read[f"pfirrmann_{disc}"] == 5, np.maximum(read[f"narrowing_{disc}"], 2), read[f"narrowing_{disc}"])
+derived = {f"narrowing_{d.lower()}": partial(_collapsed, d.lower()) for d in discs} | {f"{kind}_sum": summed(f"{kind}_{d.lower()}" for d in discs) for kind in ("pfirrmann", "narrowing", "stenosis", "endplate")}
 
 # %% ../../nbs/2_phantom/23_spine.ipynb #23-spine-020
 def _scanner(name, centre, field, noise, te, **more):
@@ -530,5 +533,5 @@ class SpineTruth(Truth):
         return self.scene.seen(faded(changes, self.carried))
 
 spine_mri = layered_recipe(build, image, field, truth=lambda scene: SpineTruth(scene, (4, 4)), name="spine-mri", title="Lumbar spine MRI, sagittal T2 and T1: degeneration by disc", modality="MR", body_part="LSPINE", view="SAGITTAL",
-    size=(12, 128, 128), scanners=spine_scanners, structures=structures, lesions=lesions, scales=scales, person=person, causes=spine_causes, disease=disease, scores=scores, sides=("U",),
+    size=(12, 128, 128), scanners=spine_scanners, structures=structures, lesions=lesions, scales=scales, derived=derived, person=person, causes=spine_causes, disease=disease, scores=scores, sides=("U",),
     severities={kind: Severity(discs) for kind in lesions})

@@ -21,7 +21,7 @@ from .body import Body, Scene, Truth, present, without
 from .causes import Variable, spondyloarthritis
 from .radiograph import blurred, develop, expose
 from .scanners import RadiographScanner
-from .shapes import Recipe, Severity, Solid, bump, chords, ellipsoid, intersection, place, rotation, rough, round_cone, union
+from .shapes import Recipe, Severity, Solid, bump, chords, ellipsoid, intersection, place, rotation, rough, round_cone, summed, union
 from .spine import _curve, arch, body_solid, build_of, column
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-005
@@ -317,18 +317,20 @@ class FilmTruth(Truth):
         return torch.where(change > 1e-3, (change/10).clamp(0, 1), 0.)[None]
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-016
+def _column(site): return "msasss_" + site.lower().replace(" ", "_")
+
 def corner_grade(severities:dict, site:str)->int:
     "mSASSS of a corner, 0 to 3."
     def value(kind): v = severities.get(kind, 0.); return float(v.get(site, 0.) if isinstance(v, dict) else v)
     return 3 if value("bridge") else 2 if value("syndesmophyte") else int(max(value("erosion"), value("sclerosis"), value("squaring")) > 0)
 
 def scores(severities:dict, region:str)->dict:
-    "Grades of the film's corners and their sum (0 to 36), and the sum over both films (0 to 72)."
+    "Grades of the film's corners and their sum (0 to 36), and what both films show together: mSASSS (0 to 72), syndesmophytes and bridges."
     grades = {r: {s: corner_grade(severities, s) for s in sites} for r, sites in corners.items()}
-    return {"msasss": sum(sum(g.values()) for g in grades.values()), f"msasss_{region}": sum(grades[region].values()), **{"msasss_" + s.lower().replace(" ", "_"): g for s, g in grades[region].items()},
-            "syndesmophytes_count": sum(g >= 2 for r in grades.values() for g in r.values()), "bridges_count": sum(sum(grades[r][f"{a} lower"] == 3 for a, _ in gaps[r]) for r in grades)}
+    return {"msasss": sum(grades[region].values()), **{_column(s): g for s, g in grades[region].items()}, "msasss_both_films_true": sum(sum(g.values()) for g in grades.values()),
+            "syndesmophytes_count_true": sum(g >= 2 for r in grades.values() for g in r.values()), "bridges_count_true": sum(sum(grades[r][f"{a} lower"] == 3 for a, _ in gaps[r]) for r in grades)}
 
-scales = {r: {"msasss": (0, 72, 2.4), f"msasss_{r}": (0, 36, 1.4), **{"msasss_" + s.lower().replace(" ", "_"): (0, 3, .3) for s in sites}} for r, sites in corners.items()}
+scales = {r: {"msasss": (0, 36, None), **{_column(s): (0, 3, (.22, .4)) for s in sites}} for r, sites in corners.items()}
 
 film_scanners = {"lumbar": {s.name: s for s in (
         RadiographScanner("Lateral DR", "Harbour", kev=58., photons=3.0e6, blur_mm=.35, scatter=.0012, low=0., high=1.9, gamma=1., sharpen=.9, sharpen_mm=1.3, equalise=.55, equalise_mm=30.),
@@ -339,11 +341,14 @@ film_scanners = {"lumbar": {s.name: s for s in (
         RadiographScanner("Cassette CR", "Hillside", kev=46., photons=3.0e5, blur_mm=.5, scatter=.05, low=0., high=2.6, gamma=.9, sharpen=.3, sharpen_mm=1.5, equalise=.15, equalise_mm=30.),
         RadiographScanner("Vivid DR", "Valley", kev=52., photons=1.0e6, blur_mm=.25, scatter=.03, low=0., high=2.0, gamma=1.1, sharpen=1.3, sharpen_mm=1.4, equalise=.7, equalise_mm=18.))}}
 
+def _facing(region): return [tuple(map(_column, (f"{a} lower", f"{b} upper"))) for a, b in gaps[region]]
+def _bridged(site, lower, upper, read): return np.where(read[lower] + read[upper] >= 5, 3, np.minimum(read[site], 2))     # a bridge has two ends: one that is not quite seen is there, one alone is a syndesmophyte
+
 def _recipe(region:str)->Recipe:
     field = fields[region]
     return Recipe(name=f"spine-radiograph-{region}", title=f"Lateral radiograph of the {region} spine: corners of the vertebrae in spondyloarthritis", modality="DX", body_part={"lumbar": "LSPINE", "cervical": "CSPINE"}[region], view="LATERAL",
         size=sizes[region], scanners=film_scanners[region], structures=structures[region], lesions=lesions, scales=scales[region], person=person, causes=film_causes, disease=partial(disease, region=region),
-        scene=lambda person, side, severities, size=None: FilmScene(region, person, side, severities, tuple(size or sizes[region]), lesions), image=radiograph, truth=FilmTruth, scores=partial(scores, region=region),
+        scene=lambda person, side, severities, size=None: FilmScene(region, person, side, severities, tuple(size or sizes[region]), lesions), image=radiograph, truth=FilmTruth, scores=partial(scores, region=region), derived={**{site: partial(_bridged, site, *both) for both in _facing(region) for site in both}, "msasss": summed(map(_column, corners[region]))}, common={"mSASSS": (.4, [*map(_column, corners[region])])},
         spacing=lambda size: tuple(f/n for f, n in zip(field[1:], size)), sides=("U",), people="spine-radiograph",
         severities={kind: Severity(sum(corners.values(), ())) for kind in lesions})
 

@@ -32,6 +32,7 @@ class Served:
     also:str = ""           # A second examination of the same patients
     only:str = ""           # A condition on the table, e.g. who is asked
     further:tuple = ()      # What else the system answers: columns, or masks
+    added:bool = False      # The answer is what the target says of both examinations (`also`), added up
     case:tuple = ()         # Columns that are the same in images that belong together; (): what `pair` and `also` say
 
 _plates = tuple(f"{part}_{side}" for part in ("femur", "tibia") for side in ("medial", "lateral")) + ("trochlea", "patella")
@@ -73,7 +74,7 @@ served = {
     "ra-hand-xray-erosion-detect": Served("hand-radiograph", "lesions"),
     "ra-hand-xray-erosion-class": Served("hand-radiograph", "lesions", further=("structures",)),
     "ra-hand-xray-svdh": Served("hand-radiograph", "svdh_total", further=("svdh_erosion", "svdh_narrowing")),
-    "ra-handfoot-xray-damage": Served("hand-radiograph", "svdh_total", also="foot-radiograph", further=("svdh_erosion", "svdh_narrowing")),
+    "ra-handfoot-xray-damage": Served("hand-radiograph", "svdh_total", also="foot-radiograph", added=True, further=("svdh_erosion", "svdh_narrowing")),
     "ra-hand-xray-ratingen": Served("hand-radiograph", "ratingen"),
     "ra-hand-xray-class": Served("hand-radiograph", "diagnosis", only="diagnosis in ('healthy', 'rheumatoid arthritis')"),
     "ra-hand-xray-ankylosis": Served("hand-radiograph", "ankylosis", only="diagnosis == 'rheumatoid arthritis' and disease_years >= 10", further=("subluxation",)),
@@ -94,7 +95,7 @@ served = {
     "spa-hip-mri-bme": Served("hip-mri", "lesions", size=(104, 104), further=("hip_oedema_grade", "oedema_ml")),
     "spa-sij-mri-multi": Served("sij-mri", "sparcc_oedema", size=(104, 104), further=("enthesitis", "erosion", "sclerosis")),
     "spa-sij-mri-bme-class": Served("sij-mri", "bone_marrow_oedema", size=(104, 104)),
-    "spa-spine-xray-msasss": Served("spine-radiograph-lumbar", "msasss", also="spine-radiograph-cervical"),
+    "spa-spine-xray-msasss": Served("spine-radiograph-lumbar", "msasss", also="spine-radiograph-cervical", added=True),
     "spa-sij-xray-grade": Served("sij-radiograph", "new_york_highest"),
     "spa-sij-xray-class": Served("sij-radiograph", "radiographic_sacroiliitis"),
     "ddd-spine-mri-grade": Served("spine-mri", "pfirrmann_l45", size=(128, 128), further=tuple(f"{grade}_{level}" for grade in ("pfirrmann", "narrowing", "stenosis", "endplate") for level in _levels if (grade, level) != ("pfirrmann", "l45"))),
@@ -130,11 +131,11 @@ def _on(scanner, recipes)->list:
     return [{n: share for n, share in shares.items() if n in r.machines} or {n: centres[s.centre] for n, s in r.scanners.items() if s.centre in centres} or None for r in recipes]
 
 def _case(s, table, main):
-    "Images that belong together get one `case_id`, and what the first recipe says about the case (the answer, the clinical columns) goes to all its images."
+    "Images that belong together get one `case_id`, and what the first recipe says about the case (the clinical columns; the answer, unless each image has one of its own to be added) goes to all its images."
     by = list(s.case) or (["patient_id", "visit"] if s.pair == "sides" or s.also else ["patient_id", "side"] if s.pair == "visits" else ["image_id"])
     table["case_id"] = table[by].astype(str).agg("-".join, axis=1)
     if not s.also: return
-    for column in {s.target, *s.further, *s.clinical} & set(main):
+    for column in {*s.clinical, *(() if s.added else (s.target, *s.further))} & set(main):
         told = main[column].groupby(table.case_id[:len(main)].to_numpy())
         if (told.nunique(dropna=False) == 1).all(): table[column] = table.case_id.map(told.first()).astype(main[column].dtype)     # not where two sides of a case have an answer each
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from .body import Body, Scene, layered_recipe, mri_image
 from .causes import Graph, Variable
 from .mri import MRIScanner, Sequence, tissues
-from .shapes import Severity
+from .shapes import Severity, largest, summed
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-005
 cells = {  # centre (x, y), half axes in mm, turn in degrees, drift (x, y) of the centre in mm for each mm towards the knee
@@ -86,8 +86,9 @@ thigh_causes = Graph("myositis, dystrophy and idle thighs", (
     Variable("creatine_kinase_u_l", "positive", 110., {"diagnosis": {"dystrophy": .9}, "activity": 2.6}, noise=.35, digits=0, unit="U/l"),
     Variable("manual_muscle_test_80", "number", 78, {"disease_years": -1.2, "activity": -18., "diagnosis": {"dystrophy": -2.}}, noise=2.5, low=20, high=80, digits=0),
     Variable("wasting", "number", .016, noise=.013, low=0., high=.06, step=.01, unit="of the muscle a year", only={"diagnosis": "knee osteoarthritis"}, hidden=True),
-    Variable("knee_oa_worsens_4_years", "yes/no", .27, {"wasting": .75, "body_mass_index": .2}, only={"diagnosis": "knee osteoarthritis"}, otherwise=False)),
-    seen={"lesions in the image": ("activity", "disease_years", "wasting", "age")})
+    Variable("knee_oa_worsens_4_years", "yes/no", .27, {"wasting": .75, "body_mass_index": .2}, only={"diagnosis": "knee osteoarthritis"}, otherwise=False),
+    Variable("treatment", "rule", lambda got: "glucocorticoids" if got["diagnosis"] == "myositis" else "none", {"diagnosis": "whoever has myositis"}, apart=True)),
+    seen={"lesions in the image": ("activity", "disease_years", "wasting", "age"), "change from visit to visit": ("treatment", "wasting")})
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-008
 diagnoses = ("healthy", "knee osteoarthritis", "myositis", "dystrophy")
@@ -121,7 +122,7 @@ def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     oedema, fat, small = ({m: 0. for m in muscles} for _ in range(3)); fascia = 0.
     aged = _bounded((person["age"]+visit-55)/120)
     takes_part = dict(zip(muscles, kinds_of_disease[who][person["kind"]][1])) if person["kind"] else {}
-    active = person["activity"]*math.exp(-.35*visit)        # treatment
+    active = person["activity"]*(1. if person["columns"].get("treatment", "none") == "none" else math.exp(-.35*visit))
     for m in muscles:
         shift = person["pattern"][m] + own[m]; fat[m], small[m] = _bounded(.10*aged + .03*max(shift, 0)), .5*aged
         if who == "myositis": oedema[m], fat[m], small[m] = _inflamed(person, takes_part[m], active, years, shift, fat[m], small[m])
@@ -158,11 +159,12 @@ def muscle_t2(severities:dict, muscle:str)->float:
     return severities["t2_ms"] + 34.*severities["oedema"].get(muscle, 0.)
 
 def scores(severities:dict)->dict:
-    "Grades by group, areas (mm²) by muscle and group, share of fat, and where in a muscle lesions lie (positive: at its rim)."
+    "Grades by muscle and of the worst of each group, areas (mm²) by muscle and group, share of fat, and where in a muscle lesions lie (positive: at its rim)."
     s = severities; key = {m: m.replace(" ", "_") for m in muscles}
     area = {m: s["area_mm2"][m]*(1-atrophy_share*s["atrophy"].get(m, 0.)) for m in muscles}
-    out = {f"mercuri_{g}": max(_mercuri(s["fat_replacement"].get(m, 0.)) for m in ms) for g, ms in groups.items()} | {f"oedema_{g}": max(_soaking(s["oedema"].get(m, 0.)) for m in ms) for g, ms in groups.items()}
-    out |= {"oedema_sum": sum(_soaking(s["oedema"].get(m, 0.)) for m in muscles), "fascial_oedema_grade": _soaking(s["fascial_oedema"])}
+    out = {f"mercuri_{key[m]}": _mercuri(s["fat_replacement"].get(m, 0.)) for m in muscles} | {f"oedema_{key[m]}": _soaking(s["oedema"].get(m, 0.)) for m in muscles}
+    out |= {f"{kind}_{g}": max(out[f"{kind}_{key[m]}"] for m in ms) for kind in ("mercuri", "oedema") for g, ms in groups.items()}
+    out |= {"oedema_sum": sum(out[f"oedema_{key[m]}"] for m in muscles), "fascial_oedema_grade_true": _soaking(s["fascial_oedema"])}
     out |= {f"area_{g}_mm2": round(sum(area[m] for m in ms), 1) for g, ms in groups.items()} | {f"area_{key[m]}_mm2": round(area[m], 1) for m in muscles}
     out |= {f"{kind}_from_the_rim": round(s.get("manner", (0., 0.))[k]*10, 3) if any(s[kind].values()) else 0. for k, kind in enumerate(("oedema", "fat_replacement"))}
     out |= {f"lean_area_{g}_mm2": round(sum(area[m]*(1-s["fat_replacement"].get(m, 0.)) for m in ms), 1) for g, ms in groups.items()}
@@ -261,8 +263,11 @@ def thigh_image(scene:Scene, scanner:MRIScanner, rng=None)->Tensor:  # (contrast
 
 _kept = dict(modality="MR", body_part="THIGH", view="AXIAL", structures=structures, person=person, causes=thigh_causes, disease=disease,
     severities={**{kind: Severity(muscles) for kind in lesions[:3]}, "fascial_oedema": Severity(())}, besides=("area_mm2", "t2_ms", "manner", "pose"))
-_scales = {**{f"mercuri_{g}": (1, 4, .5) for g in groups}, **{f"oedema_{g}": (0, 3, .35) for g in groups}, "oedema_sum": (0, 36, 2.)}
-thigh_mri = layered_recipe(build, thigh_image, field, reach=(4, 4), name="thigh-mri", title="Thigh MRI in myositis, dystrophy and knee osteoarthritis, axial", size=(128, 128), scanners=scanners, protocols=protocols, lesions=lesions, scales=_scales, scores=scores, **_kept)
+_columns = {kind: {m: f"{kind}_{m.replace(' ', '_')}" for m in muscles} for kind in ("mercuri", "oedema")}
+_scales = {**dict.fromkeys(_columns["mercuri"].values(), (1, 4, (.25, .35))), **dict.fromkeys(_columns["oedema"].values(), (0, 3, (.2, .3))), **{f"mercuri_{g}": (1, 4, None) for g in groups}, **{f"oedema_{g}": (0, 3, None) for g in groups}, "oedema_sum": (0, 36, None)}
+_derived = {**{f"{kind}_{g}": largest(columns[m] for m in ms) for kind, columns in _columns.items() for g, ms in groups.items()}, "oedema_sum": summed(_columns["oedema"].values())}
+_common = {"Mercuri": (.4, [*_columns["mercuri"].values()]), "oedema": (.4, [*_columns["oedema"].values()])}
+thigh_mri = layered_recipe(build, thigh_image, field, reach=(4, 4), name="thigh-mri", title="Thigh MRI in myositis, dystrophy and knee osteoarthritis, axial", size=(128, 128), scanners=scanners, protocols=protocols, lesions=lesions, scales=_scales, derived=_derived, common=_common, scores=scores, **_kept)
 
 # %% ../../nbs/2_phantom/21_thigh.ipynb #21-thigh-016
 echo_times = tuple(10.*k for k in range(1, 9))   # ms
@@ -283,4 +288,4 @@ def t2_build(person, side, severities, size): return build(person, side, severit
 
 def _multi_echo(name, centre, magnet, tr, noise, **more): return MRIScanner(name, centre, field=magnet, sequences=tuple(Sequence(f"TE {te:.0f} ms", tr, te) for te in echo_times), noise=(noise,)*8, gain=(more.pop("gain", 1.),)*8, **more)
 t2_scanners = {s.name: s for s in (_multi_echo("Cirrus 1.5T", "North", 1.5, 3000., .010, acquired=(.9, 1.), bias=.2, towards=(0., -.5, 0.)), _multi_echo("Delta 3T", "South", 3., 3500., .016, acquired=(.8, .9), bias=.5, towards=(0., .1, .6), gain=1.4))}
-thigh_mri_t2 = layered_recipe(t2_build, t2_image, field, reach=(4, 4), name="thigh-mri-t2", title="Thigh MRI, eight spin echoes for T2 by muscle, axial", size=(128, 128), scanners=t2_scanners, lesions=lesions, scales=_scales, scores=t2_scores, **_kept)
+thigh_mri_t2 = layered_recipe(t2_build, t2_image, field, reach=(4, 4), name="thigh-mri-t2", title="Thigh MRI, eight spin echoes for T2 by muscle, axial", size=(128, 128), scanners=t2_scanners, lesions=lesions, scales=_scales, derived=_derived, common=_common, scores=t2_scores, **_kept)

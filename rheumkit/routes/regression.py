@@ -16,7 +16,7 @@ from ..learning.metrics import accuracy, auc, interval, mean_absolute_error, qua
 from ..learning.network import small_network
 from ..learning.training import learner, predictions
 from ..phantom.readers import Reader
-from ..phantom.recipes import recipe
+from ..phantom.recipes import readings, recipe
 from .detection import Route, batch_for, train
 
 # %% ../../nbs/5_routes/03_regression.ipynb #03-regression-010
@@ -67,12 +67,12 @@ def confusion_figure(table:np.ndarray, # As from `confusion`
     return fig
 
 # %% ../../nbs/5_routes/03_regression.ipynb #03-regression-017
-def reader_ceiling(cohort,             # A simulated cohort: the table has `target` and `target`_true
+def reader_ceiling(cohort,             # As from `simulate`: its table has every score, as read and true
                    target:str="kellgren_lawrence",
                    seed:int=0,
                   )->dict:             # "second reader" and "all-knowing" -> Estimate of quadratic kappa against the reader
     "Agreement with the reader of the cohort that a second reader, and somebody who knows the truth, would reach."
-    scale, true, read = recipe(cohort.name).scales[target], cohort.table[target + "_true"].to_numpy(float), cohort.table[target].to_numpy()
+    r, true, read = recipe(cohort.name), cohort.table[target + "_true"].to_numpy(float), cohort.table[target].to_numpy()
     patients = cohort.table.patient_id.to_numpy()
-    others = {"second reader": Reader().read(true, scale, seed=[seed, 99, 1]), "all-knowing": np.rint(true)}
+    others = {"second reader": readings(r, cohort.table, Reader(), [seed, 99, 1])[target].to_numpy(), "all-knowing": np.rint(true)}
     return {name: interval(quadratic_kappa, read, other, patients, seed=seed) for name, other in others.items()}
