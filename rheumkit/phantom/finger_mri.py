@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['finger_lesions', 'finger_structures', 'hand_field', 'foot_field', 'hand_region', 'foot_region', 'gadolinium',
-           'finger_causes', 'arthralgia_causes', 'finger_diagnoses', 'answer', 'finger_scanners', 'hand_mri',
+           'finger_causes', 'arthralgia_causes', 'finger_diagnoses', 'response_to', 'finger_scanners', 'hand_mri',
            'foot_mri', 'hand_mri_arthralgia', 'Region', 'Ray', 'person_rays', 'capsule', 'periarticular', 'tendon',
            'bone', 'finger_build', 'foot_build', 'ContrastScanner', 'finger_person', 'arthralgia_person',
            'finger_disease', 'foot_finger_disease', 'finger_scores']
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .body import Body, layered_recipe, mri_image, spread
-from .causes import Graph, Variable
+from .causes import Graph, Variable, antirheumatic
 from .foot import foot_flesh, foot_person, foot_pose, foot_skeleton
 from .hand import flesh, hand_person, skeleton, slab, usual_pose
 from .mri import MRIScanner, Sequence, Tissue
@@ -299,7 +299,7 @@ finger_causes = Graph("three kinds of arthritis of the hands", (
     Variable("crp_mg_l", "positive", 2.46, {"activity": 2., "diagnosis": {"psoriatic arthritis": -.35}}, noise=.6, digits=1, unit="mg/l"),
     Variable("swollen_joints", "count", 2., {"activity": 1.9, "diagnosis": {"psoriatic arthritis": -.42}}),
     Variable("pain_0_10", "number", 2., {"activity": 5.}, noise=1.5, low=0, high=10, digits=0),
-    Variable("treatment", "category", {"none": .3, "methotrexate": .45, "biologic": .25}, {"activity": {"none": -1.5, "biologic": 2.}}, apart=True)),
+    replace(antirheumatic, parents={"activity": {"none": -1.5, "biologic": 2.}})),
     seen={"lesions in the image": ("activity", "diagnosis", "disease_years"), "change from visit to visit": ("treatment",)})
 
 arthralgia_causes = Graph("from joint pain to rheumatoid arthritis", (
@@ -323,7 +323,7 @@ arthralgia_causes = Graph("from joint pain to rheumatoid arthritis", (
 # %% ../../nbs/2_phantom/29_finger_mri.ipynb #29-finger-mri-013
 finger_diagnoses = ("seropositive rheumatoid arthritis", "seronegative rheumatoid arthritis", "psoriatic arthritis")
 
-answer = {"none": -.25, "methotrexate": 0., "biologic": .2}     # further share of the inflammation that goes from one visit to the next; chosen
+response_to = {"none": -.25, "methotrexate": 0., "biologic": .2}     # further share of the inflammation that goes from one visit to the next; chosen
 
 def _anatomy(person, rng): return {**person, "seed": person["grain"], "red": float(np.clip(.14 - .001*(person["age"]-50) + rng.normal(0, .03), .04, .3))}
 
@@ -334,7 +334,7 @@ def finger_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # caus
     rays = np.exp(rng.normal(0, .35, 4))*(1.15, 1.1, .75, .85) if not psa else np.full(4, .22)
     return {**p, "size": (.96 if sex == "F" else 1.05)*float(np.exp(rng.normal(0, .03))), "activity": a, "rays": rays, "psa": psa, "bone_share": 1.15 if positive else .5 if negative else .65,
             "around": (.14, .28, .72)[finger_diagnoses.index(diagnosis)], "sheath_share": 1.15 if psa else .85 if negative else .7,
-            "weights": rng.lognormal(-.1, .4, 5), "response": float(np.clip(rng.normal(.25, .25) + answer[got["treatment"]], -.3, .9))}
+            "weights": rng.lognormal(-.1, .4, 5), "response": float(np.clip(rng.normal(.25, .25) + response_to[got["treatment"]], -.3, .9))}
 
 def arthralgia_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes: changed arrows of the graph
     "Somebody with joint pain and without arthritis, and what becomes of it."

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from .body import Truth
-from .causes import Graph, Variable
+from .causes import Graph, Variable, antirheumatic
 from .shapes import Recipe, Severity, how_many, smooth_profile, summed
 from .scanners import RadiographScanner
 from .radiograph import blurred, develop, expose, trabeculae
@@ -798,7 +798,7 @@ hand_causes = Graph("arthritis of the hands", (
     Variable("wear", noise=.62, level=-1.9, parents={"diagnosis": {"hand osteoarthritis": 1.8}}, hidden=True),
     Variable("acpa", "yes/no", .03, {"diagnosis": {"rheumatoid arthritis": 4.23}}),
     Variable("crp_mg_l", "positive", 1.65, {"diagnosis": {"rheumatoid arthritis": 1.}, "activity": .5}, noise=.7, digits=1, unit="mg/l"),
-    Variable("treatment", "category", {"none": .3, "methotrexate": .45, "biologic": .25}, {"activity": {"none": -.4, "biologic": .6}}, only={"diagnosis": "rheumatoid arthritis"}, otherwise="none", apart=True)),
+    replace(antirheumatic, parents={"activity": {"none": -.4, "biologic": .6}}, only={"diagnosis": "rheumatoid arthritis"}, otherwise="none")),
     seen={"erosion and narrowing in the image": ("activity", "disease_years"), "further damage from visit to visit": ("activity", "treatment"), "osteophytes in the image": ("wear", "age")})
 
 # %% ../../nbs/2_phantom/05_hand.ipynb #05-hand-027
