@@ -292,3 +292,14 @@ def test_seeds_that_contradict_each_other_make_nothing_sure():
     assert agree.difference == pytest.approx(differ.difference) == pytest.approx(.2)
     assert agree.beats and not differ.beats and differ.network_sd == pytest.approx(np.std([.5, .1, 0], ddof=1))
     assert agree.high - agree.low == pytest.approx(.1/3**.5, rel=.001), "three times the patients, the root of three less error"
+
+
+def test_who_knows_the_grades_knows_who_is_near_the_border_of_a_class():
+    "A class that is derived from grades has a limit above what yes or no alone could tell, and above a colleague."
+    from rheumkit.learning.metrics import auc
+    from rheumkit.routes.systems import case_table, cases, ceiling, patients_of
+    table = patients_of("oa-hip-xray-class", 1, "test").table
+    table = case_table(table, cases(table, "oa-hip-xray-class"))
+    truth = table.hip_osteoarthritis.to_numpy()
+    colleague, limit, by = ceiling("oa-hip-xray-class", table, "classify", truth, 1)
+    assert by == "two readers" and .5 < colleague < auc(truth == 1, table.hip_osteoarthritis_true.to_numpy(float)) < limit - .02 < 1
