@@ -69,9 +69,9 @@ def run_all(page, seconds=240):
 
 def errors_in(page, lab, path):
     "What went wrong in any cell of the notebook as it is saved now, but for the hints of exercises that nobody has solved yet."
-    page.keyboard.press("Control+s")
     file = lab.folder/path
     before = file.stat().st_mtime_ns
+    page.keyboard.press("Control+s")   # after `before`, as a small notebook is saved within a millisecond or two
     wait_for(lambda: file.stat().st_mtime_ns != before, 30, "the notebook to be saved")
     wait_for(lambda: file.read_text(encoding="utf-8").endswith("}\n"), 10, "the whole file")
     outputs = [(cell, output) for cell in json.loads(file.read_text(encoding="utf-8"))["cells"] for output in cell.get("outputs", [])]
