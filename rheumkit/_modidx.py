@@ -1903,6 +1903,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'rheumkit/phantom/spine_radiograph.py')},
             'rheumkit.phantom.systems': { 'rheumkit.phantom.systems.Served': ( '2_phantom/systems.html#served',
                                                                                'rheumkit/phantom/systems.py'),
+                                          'rheumkit.phantom.systems.Served.__post_init__': ( '2_phantom/systems.html#served.__post_init__',
+                                                                                             'rheumkit/phantom/systems.py'),
                                           'rheumkit.phantom.systems._Outlines': ( '2_phantom/systems.html#_outlines',
                                                                                   'rheumkit/phantom/systems.py'),
                                           'rheumkit.phantom.systems._Outlines.__getitem__': ( '2_phantom/systems.html#_outlines.__getitem__',

@@ -6,7 +6,7 @@ import torch
 from rheumkit.phantom.body import without
 from rheumkit.phantom.recipes import recipe, simulate
 from rheumkit.phantom.registry import where
-from rheumkit.phantom.systems import served, simulate_system, systems
+from rheumkit.phantom.systems import Served, served, simulate_system, systems
 
 NAMES = list(where)
 SITED = ("knee-radiograph", "hand-radiograph", "wrist-mri", "foot-radiograph")   # these name lesions by site and have tests of their own
@@ -178,6 +178,11 @@ def test_every_target_varies():
         for answer in answers:
             values = table[answer].dropna()
             assert values.nunique() > 1, f"{system}: {answer} is {values.iloc[0]} for everybody"
+
+
+def test_a_sum_of_examinations_asks_for_the_second_one():
+    assert Served("spine-radiograph-lumbar", "msasss", also="spine-radiograph-cervical", added=True).added
+    with pytest.raises(ValueError, match="spine-radiograph-lumbar.*msasss.*also="): Served("spine-radiograph-lumbar", "msasss", added=True)
 
 
 def test_an_unknown_system_or_recipe_names_the_choices():

@@ -35,6 +35,9 @@ class Served:
     added:bool = False      # The answer is what the target says of both examinations (`also`), added up
     case:tuple = ()         # Columns that are the same in images that belong together; (): what `pair` and `also` say
 
+    def __post_init__(self):
+        if self.added and not self.also: raise ValueError(f"Served({self.recipe!r}, {self.target!r}): added is what two examinations say together; name the second one with also=, or leave added out")
+
 _plates = tuple(f"{part}_{side}" for part in ("femur", "tibia") for side in ("medial", "lateral")) + ("trochlea", "patella")
 _thickness, _volume = (tuple(f"cartilage_{what}_{plate}_{unit}" for plate in _plates) for what, unit in (("thickness", "mm"), ("volume", "mm3")))
 _levels = ("t12l1", "l12", "l23", "l34", "l45", "l5s1")
