@@ -63,6 +63,17 @@ def test_women_and_men_differ():
     assert np.mean(heads["M"]) - np.mean(heads["F"]) > 2
 
 
+def test_backs_without_the_disease_are_not_blank():
+    "Some oedema in the lower ilium only; fat in about half of the young and in more of the others (Ziegeler 2018); no erosion, no enthesitis."
+    people = [sij_mri.person(np.random.default_rng([k, 5])) for k in range(600)]
+    found = [(who["age"], sij_mri.disease(who, "B", 0, np.random.default_rng([k, 6]))) for k, who in enumerate(people) if not who["axial"]]
+    def has(kind, lesions): return {site for site, v in lesions[kind].items() if v > 0}
+    assert set.union(*(has("oedema", d) for _, d in found)) == {"R iliac lower", "L iliac lower"}
+    assert not any(has(kind, d) for kind in ("erosion", "enthesitis") for _, d in found)
+    young, old = ([bool(has("fat", d)) for age, d in found if low <= age < high] for low, high in ((0, 45), (45, 120)))
+    assert len(young) > 100 and len(old) > 20 and .4 < np.mean(young) < .62 < np.mean(old), (np.mean(young), np.mean(old), len(old))
+
+
 def test_grades_rise_with_lesions():
     grades = [modified_new_york(v, v, 0, max(0, 2*v-1)) for v in np.linspace(0, 1, 50)]
     assert grades == sorted(grades) and set(grades) == {0, 1, 2, 3, 4}

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['field', 'structures', 'lesions', 'nailfold_causes', 'scales', 'derived', 'nailfold_scopes', 'nailfold_capillaroscopy',
            'capillaries_of', 'loop_line', 'sprouts', 'tube', 'skin', 'build', 'width_um', 'bleeding', 'person',
-           'disease', 'scores', 'capillaries']
+           'disease', 'pattern', 'scores', 'capillaries']
 
 # %% ../../nbs/2_phantom/32_nailfold.ipynb #32-nailfold-002
 import math
 from functools import lru_cache
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def capillaries_of(seed:int, density:float, tortuous:float)->list[dict]:  # mm a
             out.append({"row": row, "x": x + rng.normal(0, .16)*step, "y": y0 + bend*x*x + slope*x + rng.normal(0, .022 + .03*(row > 0)), "length": base["length"]*tall*rng.lognormal(0, .16), "lean": lean + rng.normal(0, .09 + .12*(row > 0)),
                         "gap": base["gap"]*rng.lognormal(0, .18), "arterial": base["arterial"]*rng.lognormal(0, .1), "venous": base["venous"]*rng.lognormal(0, .12), "faint": faint*rng.uniform(.75, 1.),
                         "wave": rng.normal(0, .006 + .018*tortuous), "waves": rng.uniform(.6, 1.3), "twist": rng.normal(0, .0025 + .009*tortuous), "phase": rng.uniform(0, 2*math.pi, 2).tolist(),
-                        "giant": rng.uniform(.027, .050), "bleed": [rng.normal(0, .02), rng.uniform(.035, .08), rng.uniform(.55, 1.5), rng.uniform(0, 1)], "seed": int(rng.integers(2**31))})
+                        "giant": rng.uniform(.035, .052), "bleed": [rng.normal(0, .02), rng.uniform(.035, .08), rng.uniform(.55, 1.5), rng.uniform(0, 1)], "seed": int(rng.integers(2**31))})
             x += step*max(rng.normal(1, .10), .6)
     return out
 
@@ -255,6 +256,12 @@ def _kinds(severities)->list:
     return out
 
 # %% ../../nbs/2_phantom/32_nailfold.ipynb #32-nailfold-020
+def pattern(read)->np.ndarray: # whole, one a row
+    "From a table of counts: 0 normal, 1 early, 2 active, 3 late."
+    density, wide = read.capillaries/field[2], read.giant_capillaries + read.ramified_capillaries > 0
+    late = (density <= 3) | ((read.ramified_capillaries > read.capillaries/3) & (density < 7))
+    return np.select([late, wide & (density < 7), wide], [3, 2, 1], 0)
+
 def scores(severities:dict)->dict:
     "Counts in the picture, the pattern, and the place of every capillary."
     kinds = _kinds(severities); seen = {str(p[0]) for p in severities.get("places", [(i,) for i in range(18)])}
@@ -262,15 +269,13 @@ def scores(severities:dict)->dict:
     bleeding = sum(v > .1 for k, v in (severities.get("haemorrhage") or {}).items() if k in seen)
     density = len(kinds)/field[2]; before = max(len(seen), 1)/field[2]
     lost = 1-density/before
-    ill = counts["giant"] + counts["ramified"] > 0
-    pattern = 3 if density <= 3 or (counts["ramified"] > len(kinds)/3 and density < 7) else 2 if ill and density < 7 else 1 if ill else 0
     grade = lambda share: 0 if share <= 0 else 1 if share <= 1/3 else 2 if share <= 2/3 else 3
-    return {"scleroderma_pattern": pattern, "giant_capillaries": counts["giant"], "haemorrhages": bleeding, "ramified_capillaries": counts["ramified"], "capillary_loss_grade": grade(lost),
-            "capillaries": len(kinds), "capillaries_per_mm": round(density, 2),
+    counted = {"capillaries": len(kinds), "giant_capillaries": counts["giant"], "ramified_capillaries": counts["ramified"]}
+    return {"scleroderma_pattern": int(pattern(SimpleNamespace(**counted))), **counted, "haemorrhages": bleeding, "capillary_loss_grade": grade(lost), "capillaries_per_mm": round(density, 2),
             "capillaries_mm": "; ".join(f"{x:.3f} {y:.3f} {l:.3f} {t:.3f} {r:.3f} {b:.3f} {kind}" for (_, x, y, l, t, r, b), kind in kinds) if severities.get("places") else ""}
 
-scales = {"scleroderma_pattern": (0, 3, .65), "giant_capillaries": (0, 20, .9), "haemorrhages": (0, 20, .9), "ramified_capillaries": (0, 20, .8), "capillary_loss_grade": (0, 3, .5), "capillaries": (0, 30, 1.6)}
-derived = {"capillaries": lambda read: np.maximum(read.capillaries, read.giant_capillaries + read.ramified_capillaries)}    # giants and bushes are capillaries
+scales = {"scleroderma_pattern": (0, 3, None), "giant_capillaries": (0, 20, (.35, 1.1)), "haemorrhages": (0, 20, (.4, .9)), "ramified_capillaries": (0, 20, (.5, 1.2)), "capillary_loss_grade": (0, 3, .5), "capillaries": (0, 30, 1.6)}
+derived = {"capillaries": lambda read: np.maximum(read.capillaries, read.giant_capillaries + read.ramified_capillaries), "scleroderma_pattern": pattern}    # giants and bushes are capillaries
 
 def capillaries(places:str,       # A cell of the column `capillaries_mm`
                 size:tuple,       # Size of the image (rows, columns)

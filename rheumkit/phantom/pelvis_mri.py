@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['sij_quadrants', 'sij_sides', 'sij_lesions', 'sij_structures', 'sij_field', 'sij_scanners', 'sij_mri',
            'hip_mri_lesions', 'hip_mri_structures', 'hip_mri_field', 'hip_mri_causes', 'hip_mri', 'SacroiliacBody',
-           'sij_build', 'spa_person', 'sij_disease', 'sij_scores', 'hip_build', 'hip_mri_person', 'hip_mri_disease',
-           'hip_mri_scores']
+           'sij_build', 'spa_person', 'sij_disease', 'positive', 'sij_scores', 'hip_build', 'hip_mri_person',
+           'hip_mri_disease', 'hip_mri_scores']
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-002
 import math
@@ -254,11 +254,12 @@ def sij_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict
     left = float(np.clip(1-person["response"], .03, 1.3)**(visit*pace)); a = person["activity"]*left
     weight = np.array([.8, 1., 1.1, .9]*2)   # upper sacral, lower sacral, upper iliac, lower iliac
     oedema = np.clip(.72*a*weight*np.array(person["quadrants"])*np.exp(.25*n[:8]) - .26, 0, .95)
-    if not person["axial"]: oedema = np.where(np.arange(8) % 4 == 1, np.clip(.5*person["mechanical"]*np.exp(.4*n[:8])-.12, 0, .25), 0.)   # lower sacral
+    if not person["axial"]: oedema = np.where(np.arange(8) % 4 == 3, np.clip(.5*person["mechanical"]*np.exp(.4*n[:8])-.12, 0, .25), 0.)   # lower iliac
     past = person["activity"]*(1-math.exp(-(person["years"]+visit)/9.))*np.array(person["sides"]) if person["axial"] else np.zeros(4)
     iliac = np.array([0, 1, 0, 1])
     fat = np.clip(1.15*past*np.exp(.35*n[8:12]) - .16, 0, 1); erosion = np.clip((1.1+.35*iliac)*past*np.exp(.35*n[12:16]) - .14, 0, 1)
     hard = np.clip(.8*past*(.5+.7*iliac)*np.exp(.4*n[16:20]) - .12, 0, 1)
+    if not person["axial"]: fat = np.clip(.2*(n[8:12] - .8 + .021*(person["age"]-32)), 0, .5)     # half of the young have some, nearly all of the old
     if not person["axial"]: hard = iliac*np.clip(.7*person["mechanical"]*np.exp(.3*n[16:20])-.15, 0, .5)
     enthesis = np.clip(.8*a*np.exp(.6*n[20:22]) - .34, 0, 1) if person["axial"] else np.zeros(2)
     def keep(names, values): return {k: round(float(v), 3) if v >= .04 else 0. for k, v in zip(names, values)}
@@ -268,6 +269,10 @@ def sij_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict
 def _slices(share:float, of:int)->int: return 0 if share <= 0 else min(of, 1 + int(of*1.6*share))
 def _grade(share:float)->int: return int(np.digitize(share, (.04, .33, .66)))
 
+def positive(points)->bool: # SPARCC, one number or one a row
+    "Is there oedema enough for a positive MRI? Two points are two quadrants or two slices."
+    return points >= 2
+
 def sij_scores(severities:dict)->dict:
     "SPARCC oedema (0–72), fat and erosion (0–40), sclerosis and enthesitis (0–6), oedema or not; and shares of the quadrants."
     def get(kind, site): return float((severities.get(kind) or {}).get(site, 0.))
@@ -276,9 +281,8 @@ def sij_scores(severities:dict)->dict:
         most = max(f for q, f in quadrant.items() if q.startswith(h))
         points += (_slices(most-.25, 6) if most > .25 else 0) + (_slices(most-.35, 6) if most > .35 else 0)
     fat, erosion = (sum(2*_slices(get(kind, s), 5) for s in sij_sides) for kind in ("fat", "erosion"))
-    reached = [_slices(f, 6) for f in quadrant.values()]
     return {"sparcc_oedema": points, "fat_lesion": fat, "erosion": erosion, "sclerosis": sum(max(_grade(get("sclerosis", f"{h} {b}")) for b in ("sacral", "iliac")) for h in "RL"),
-            "enthesitis": sum(_grade(get("enthesitis", h)) for h in "RL"), "bone_marrow_oedema": int(max(reached) >= 2 or sum(r > 0 for r in reached) >= 2), "oedema_share_of_quadrants": round(float(np.mean(list(quadrant.values()))), 3)}
+            "enthesitis": sum(_grade(get("enthesitis", h)) for h in "RL"), "bone_marrow_oedema": int(positive(points)), "oedema_share_of_quadrants": round(float(np.mean(list(quadrant.values()))), 3)}
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-011
 sij_scanners = {
@@ -289,7 +293,7 @@ sij_scanners = {
 sij_mri = layered_recipe(sij_build, mri_image, sij_field, reach=(5, 3), name="sij-mri", title="MRI of both sacroiliac joints, semicoronal T1 and STIR: oedema (SPARCC), erosion, fat, sclerosis, enthesitis", modality="MR", body_part="PELVIS", view="SEMICORONAL",
     size=(12, 104, 104), scanners=sij_scanners, structures=sij_structures, lesions=sij_lesions, person=spa_person, causes=spondyloarthritis, disease=sij_disease, scores=sij_scores, sides=("B",),
     severities={"oedema": Severity(sij_quadrants), **{kind: Severity(sij_sides) for kind in ("fat", "sclerosis", "erosion")}, "enthesitis": Severity(("R", "L"))},
-    scales={"sparcc_oedema": (0, 72, 5.), "fat_lesion": (0, 40, 5.), "erosion": (0, 40, 6.), "sclerosis": (0, 6, .6), "enthesitis": (0, 6, .6), "bone_marrow_oedema": (0, 1, .4)})
+    scales={"sparcc_oedema": (0, 72, (1.5, 5.)), "fat_lesion": (0, 40, 5.), "erosion": (0, 40, 6.), "sclerosis": (0, 6, .6), "enthesitis": (0, 6, .6), "bone_marrow_oedema": (0, 1, None)}, derived={"bone_marrow_oedema": lambda read: positive(read.sparcc_oedema)})
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-020
 hip_mri_lesions = ("oedema", "effusion", "enthesitis")

@@ -49,16 +49,26 @@ def corner(bones:dict, site:str, inside:float=0.)->np.ndarray:  # (x, y, z) in m
     return b.at(-b.depth/2+inside, way*(b.front/2-inside))
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-007
+def _squared(solid:Solid, b, hollow:float, upper:float, lower:float)->Solid:
+    "The hollow (mm deep) of the front wall filled in: shares of its upper and its lower half, which meet smoothly."
+    def rise(t): t = t.clamp(0, 1); return t*t*(3-2*t)
+    def filled(x, y, z):
+        u, v, w = b.local(x, y, z)
+        share = upper + (lower-upper)*rise(2*v/b.front+.5)
+        return hollow*share*(1-(2*v/b.front)**2).clamp_min(0)*rise((-u/b.depth-.15)/.2)*(1-(w/(.55*b.width))**2).clamp_min(0)
+    return Solid(lambda x, y, z: solid.distance(x, y, z) - filled(x, y, z), tuple(a-hollow for a in solid.low), tuple(a+hollow for a in solid.high))
+
 def vertebra(person:dict, bones:dict, name:str, region:str, severity)->Solid:
     "The body of a vertebra; `severity(kind, site)` gives its lesions."
     b = bones[name]; k = 1. if region == "lumbar" else .55
     spur = person["spurs"].get(name, (0., 0.))
-    solid = body_solid(b, person["waist"]*(.9 if region == "lumbar" else 1.1), person["cup"]*k*.55, 1.7*k, spur=tuple(k*s for s in spur))
+    waist = person["waist"]*(.9 if region == "lumbar" else 1.1)
+    solid = body_solid(b, waist, person["cup"]*k*.55, 1.7*k, spur=tuple(k*s for s in spur))
+    square = [severity("squaring", site) if (site := f"{name} {edge}") in corners[region] else 0. for edge in ("upper", "lower")]
+    if any(square): solid = _squared(solid, b, b.depth/2*waist + .8*k, *square)
     for edge in ("upper", "lower"):
         site = f"{name} {edge}"
         if site not in corners[region]: continue
-        s = severity("squaring", site)
-        if s: solid = bump(solid, b.at(-b.depth/2, (.22 if edge == "lower" else -.22)*b.front), (6*k, .30*b.front, .55*b.width), 3.*k*s)
         s = severity("erosion", site)
         if s: solid = bump(solid, corner(bones, site, .8), ((3.4+2.8*s)*k, (3.4+2.8*s)*k, .6*b.width), -(2.5+4.*s)*k)
     return solid
@@ -88,7 +98,7 @@ film_causes = spondyloarthritis.but("axial spondyloarthritis, the stiffening spi
     Variable("crp_mg_l", "positive", 1.8, {"diagnosis": {"axial spondyloarthritis": .6}, "activity": .65}, noise=.42, digits=1, unit="mg/l"),
     Variable("pain_0_10", "number", 3.5, {"activity": 1.1}, noise=1.6, low=0, high=10, digits=0),
     Variable("smoker", "yes/no", .33),
-    Variable("damage", "number", -.32, {"symptom_duration_years": .04, "activity": .16, "sex": {"M": .12}, "smoker": .17, "hla_b27": .08}, noise=.16, low=0., only={"diagnosis": "axial spondyloarthritis"}, hidden=True),
+    Variable("damage", "number", -.15, {"symptom_duration_years": .02, "activity": .16, "sex": {"M": .12}, "smoker": .17, "hla_b27": .08}, noise=.25, low=0., only={"diagnosis": "axial spondyloarthritis"}, hidden=True),
     Variable("body_mass_index", "number", 26, noise=4.2, low=17, high=42, digits=1, unit="kg/m²"),
     Variable("tnf_inhibitor", "yes/no", .35, {"activity": .45}, only={"diagnosis": "axial spondyloarthritis"}, otherwise=False),
     without=("treatment", "response", "symptom_years"), seen={"lesions in the image": ("damage",), "growth from visit to visit": ("tnf_inhibitor", "activity", "smoker")})
