@@ -600,9 +600,9 @@ def _sij_lesions(person, si, g, sign, lesion, bone, along, X, Y, Z, x, y)->Tenso
         order = .5 + .5*torch.sin(.19*v + 2*s["asymmetry"][n-8] + .12*q)*torch.cos(.11*v - .2*q + s["asymmetry"][n-6])
         filled = torch.sigmoid((1.15*bridge - order)/.07)
         across = wide*there*torch.sigmoid((half+1.2-u.abs())/.6)
-        bone = bone + .42*along(filled*across)*(1+.15*strands(seed+22, x, y, 1.3, 2.4))
-        shell = wide*there*torch.exp(-((u.abs()-half-.8)/1.2)**2)
-        bone = bone - torch.minimum(.55*along(filled*shell), .45*bone)   # where it is fused, the dense plates go
+        bone = bone + .5*along(filled*across)*(1+.15*strands(seed+22, x, y, 1.3, 2.4))
+        shell = wide*there*torch.exp(-((u.abs()-half-1.)/1.4)**2)
+        bone = bone - torch.minimum(.9*along(filled*shell), .55*bone)   # where it is fused, the dense plates go
     eaten = lesion[f"erosion {g}"]
     if eaten:
         spots = np.random.default_rng([seed, 7, sign > 0]); pits = torch.zeros_like(u)

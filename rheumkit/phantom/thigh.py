@@ -83,7 +83,7 @@ thigh_causes = Graph("myositis, dystrophy and idle thighs", (
     Variable("diagnosis", "category", {"healthy": .31, "knee osteoarthritis": .24, "myositis": .325, "dystrophy": .125}, {"age": {"knee osteoarthritis": 1.39, "myositis": .13, "dystrophy": -1.39}, "body_mass_index": {"knee osteoarthritis": .65}}),
     Variable("activity", "share", .525, noise=1.05, low=.12, only={"diagnosis": "myositis"}, hidden=True),
     Variable("disease_years", "positive", 3.6, {"diagnosis": {"dystrophy": .82}}, noise=.64, low=.2, high=25., digits=1, unit="years", linear=True, middle=0., only={"diagnosis": ("myositis", "dystrophy")}),
-    Variable("creatine_kinase_u_l", "positive", 110., {"diagnosis": {"dystrophy": .9}, "activity": 2.6}, noise=.35, digits=0, unit="U/l"),
+    Variable("creatine_kinase_u_l", "positive", 110., {"diagnosis": {"dystrophy": 2.1}, "activity": 2.6}, noise=.35, digits=0, unit="U/l"),
     Variable("manual_muscle_test_80", "number", 78, {"disease_years": -1.2, "activity": -18., "diagnosis": {"dystrophy": -2.}}, noise=2.5, low=20, high=80, digits=0),
     Variable("wasting", "number", .016, noise=.013, low=0., high=.06, step=.01, unit="of the muscle a year", only={"diagnosis": "knee osteoarthritis"}, hidden=True),
     Variable("knee_oa_worsens_4_years", "yes/no", .27, {"wasting": .75, "body_mass_index": .2}, only={"diagnosis": "knee osteoarthritis"}, otherwise=False),
@@ -122,13 +122,14 @@ def disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict:
     oedema, fat, small = ({m: 0. for m in muscles} for _ in range(3)); fascia = 0.
     aged = _bounded((person["age"]+visit-55)/120)
     takes_part = dict(zip(muscles, kinds_of_disease[who][person["kind"]][1])) if person["kind"] else {}
-    active = person["activity"]*(1. if person["columns"].get("treatment", "none") == "none" else math.exp(-.35*visit))
+    treated = person["columns"].get("treatment", "none") != "none" and person["kind"] != "inclusion body"     # which does not answer to it
+    active = person["activity"]*(math.exp(-.35*visit) if treated else 1.)
     for m in muscles:
         shift = person["pattern"][m] + own[m]; fat[m], small[m] = _bounded(.10*aged + .03*max(shift, 0)), .5*aged
         if who == "myositis": oedema[m], fat[m], small[m] = _inflamed(person, takes_part[m], active, years, shift, fat[m], small[m])
         elif who == "dystrophy": oedema[m], fat[m], small[m] = _degenerate(person, takes_part[m], years, shift, fat[m], small[m])
         elif who == "knee osteoarthritis" and m in groups["quadriceps"]: small[m] = _bounded(small[m] + .12 + person["wasting"]*visit/atrophy_share + .1*max(shift, 0))
-    if who == "myositis": fascia = _bounded({"dermatomyositis": 1.1, "antisynthetase": 1.}.get(person["kind"], .45)*active*(.8+person["pattern"]["rectus femoris"]) - .1)
+    if who == "myositis": fascia = _bounded({"dermatomyositis": 1.1, "antisynthetase": 1., "necrotising": .45, "inclusion body": 0.}[person["kind"]]*active*(.8+person["pattern"]["rectus femoris"]) - .1)
     towards = {"myositis": (.09, .06), "dystrophy": (-.09, -.07)}.get(who, (0., 0.))
     return {"oedema": oedema, "fat_replacement": fat, "atrophy": small, "fascial_oedema": fascia, "area_mm2": person["areas"], "t2_ms": person["t2"], "manner": tuple(t+own_way for t, own_way in zip(towards, person["manner"])),
             "pose": {"z": float(np.clip(lie.normal(0, 11), -30, 30)), "shift": (float(np.clip(lie.normal(0, 6), -13, 13)), float(np.clip(lie.normal(0, 5), -11, 11)), float(lie.normal(0, 5)))}}
