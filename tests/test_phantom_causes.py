@@ -162,6 +162,21 @@ def test_treatment_changes_what_comes_after_the_first_visit_and_nothing_before(n
     assert last[treatment][score].mean() < .95*last["none"][score].mean() and (last[treatment][score] <= last["none"][score] + 1).mean() > .95
 
 
+def test_glucocorticoids_calm_all_myositis_but_inclusion_body_myositis():
+    from rheumkit.phantom import thigh
+    def oedema(kind, treatment):
+        total = 0.
+        for seed in range(8):
+            who = thigh.person(np.random.default_rng([seed, 6]))
+            who = {**who, "diagnosis": "myositis", "kind": kind, "activity": .7, "columns": {**who["columns"], "diagnosis": "myositis", "treatment": treatment}}
+            found = thigh.disease(who, "R", 2, np.random.default_rng(seed))
+            total += sum(found["oedema"].values()) + found["fascial_oedema"]
+        return total
+    for kind in thigh.kinds_of_disease["myositis"]:
+        treated, not_treated = oedema(kind, "glucocorticoids"), oedema(kind, "none")
+        assert treated == not_treated > 0 if kind == "inclusion body" else 0 < treated < .7*not_treated, kind
+
+
 def test_a_variable_that_stands_apart_changes_nobody_else():
     from rheumkit.phantom.hand import hand_causes
     without = hand_causes.but("the same", without=("treatment",), seen={})

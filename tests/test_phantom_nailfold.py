@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rheumkit.phantom.nailfold import _loops, capillaries, disease, nailfold_capillaroscopy, pattern, person, scores, width_um
+from rheumkit.phantom.nailfold import _loops, capillaries, disease, nailfold_capillaroscopy, person, scleroderma_pattern, scores, width_um
 from rheumkit.phantom.recipes import simulate
 
 def ill(seed, stage):
@@ -45,7 +45,7 @@ def test_a_giant_is_as_wide_as_a_giant():
 def test_the_pattern_is_what_the_counts_say():
     rows = [(14, 0, 0, 0), (14, 2, 0, 1), (12, 0, 1, 1), (10, 1, 0, 2), (10, 0, 0, 0), (10, 0, 4, 3), (4, 0, 0, 3), (4, 2, 0, 3)]      # capillaries in 1.6 mm, giants, bushes, pattern
     counts = pd.DataFrame(rows, columns=["capillaries", "giant_capillaries", "ramified_capillaries", "pattern"])
-    assert pattern(counts).tolist() == counts.pattern.tolist()
+    assert scleroderma_pattern(counts).tolist() == counts.pattern.tolist()
 
 def test_visits_share_the_skin():
     who = ill(3, 0.); still = {"pose": {}}

@@ -51,3 +51,26 @@ def test_corners_lie_at_the_front_of_their_vertebrae():
         body = torch.nonzero(labels == r.structures.index(first.split()[0])+1).float()
         assert abs(float(corners[0, 1]-body[:, 1].min())) < 5 and abs(float(corners[0, 0]-body[:, 0].max())) < 7
         assert (corners[1:, 0] > corners[:-1, 0]).all()
+
+
+@pytest.mark.parametrize("region", ["lumbar", "cervical"])
+def test_two_squared_corners_make_the_front_wall_straight(region):
+    "Between the corners the wall lies behind a straight line, unless it is squared; one squared corner fills its own half."
+    from rheumkit.phantom import spine_radiograph as film
+    name = {"lumbar": "L3", "cervical": "C5"}[region]
+    person = {**film.person(np.random.default_rng(21)), "spurs": {}, "waist": .13}
+    bones = film.column_of(person, region)[0]; b = bones[name]
+    def wall(squared):
+        "How far the front wall is from the middle plane, mm, from just below the upper to just above the lower corner."
+        solid = film.vertebra(person, bones, name, region, lambda kind, site: float(kind == "squaring" and site.split()[1] in squared))
+        depths = np.linspace(.3, .6, 1200)*b.depth
+        out = []
+        for v in np.linspace(-.34, .34, 9)*b.front:
+            points = np.array([b.at(-u, v) for u in depths], np.float32)
+            inside = solid.distance(*(torch.from_numpy(points[:, k].copy()) for k in range(3))).numpy() < 0
+            out.append(depths[inside].max())
+        return np.array(out)
+    def sag(w): return np.max(np.interp(range(9), (0, 8), (w[0], w[-1])) - w)     # how far behind a straight line
+    plain, upper, both = wall(()), wall(("upper",)), wall(("upper", "lower"))
+    assert sag(plain) > .3 and sag(both) < .3*sag(plain)
+    assert (upper >= plain - 1e-3).all() and upper[2] - plain[2] > .3 and abs(upper[-1] - plain[-1]) < .05

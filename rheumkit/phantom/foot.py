@@ -125,7 +125,7 @@ def foot_person(rng:np.random.Generator, causes:dict|None=None)->dict:  # causes
             "order": {**{s: (0, 1, 2) if s == "mtp5_head" else (1, 0, 2) if s == "mtp1_head" else tuple(int(i) for i in own.permutation(3)) for s in foot_erosion_sites},
                       **{f"spurs {s}": (2, 0, 3, 1) if own.random() < .5 else (0, 2, 1, 3) for s in foot_worn_sites}},
             "foot_liable": {j: float(own.normal(_often_foot[j], .7)) for j in foot_joints}, "halves": {s: float(own.normal(.25 if s.endswith("head") else -.25, .45)) for s in foot_erosion_sites},
-            "habit": own.normal(size=12), "foot_wear": float(own.normal(-.3, .8) + .5*(person["columns"]["diagnosis"] == "hand osteoarthritis")), "foot_stiff": bool(own.random() < .5), "rather_feet": float(own.normal(0, 1.2))}
+            "habit": own.normal(size=12), "foot_wear": float(own.normal(-.3, .8) + .5*(person["columns"]["diagnosis"] == "hand osteoarthritis")), "foot_stiff": bool(own.random() < .5), "more_in_feet": float(own.normal(0, 1.2))}
 
 def foot_place(person:dict, draws:np.ndarray)->dict:  # 12 standard normal numbers
     "How the foot stands: a habit of the person, and something new each time."
@@ -139,7 +139,7 @@ def foot_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dic
     rng = np.random.default_rng([int(rng.integers(2**31)), 28])   # the luck of a foot is not that of the hand
     whole = rng.normal(.15, .25); own = {j: float(whole+a) for j, a in zip(foot_joints, rng.normal(0, .5, 6))}; half = dict(zip(foot_erosion_sites, rng.normal(0, .35, 12))); slack = rng.normal(0, .35, 6); thick = rng.normal(0, .4, 2)
     pose = foot_place(person, rng.normal(size=(visit+1, 12))[-1]); years = person["columns"]["disease_years"] + visit*hand_pace[person["columns"].get("treatment", "none")]; ill = person["activity"] > -9
-    drive = {j: person["activity"] + person["rather_feet"] + person["foot_liable"][j] + own[j] for j in foot_joints}
+    drive = {j: person["activity"] + person["more_in_feet"] + person["foot_liable"][j] + own[j] for j in foot_joints}
     erosion = {s: _damage(drive[s[:-5]] + person["halves"][s] + half[s], years, 9.) for s in foot_erosion_sites}
     narrowing = {j: _damage(.9*drive[j] + .05 + person["burnt"], years) for j in foot_joints}
     worn = max(person["age"]-42, 0)*.4 + visit; wear = {j: person["foot_wear"] + t + (.02*max(person["valgus"]-15, 0) if j == "mtp1" else -.5) for j, t in zip(foot_worn_sites, thick)}

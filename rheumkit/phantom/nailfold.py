@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['field', 'structures', 'lesions', 'nailfold_causes', 'scales', 'derived', 'nailfold_scopes', 'nailfold_capillaroscopy',
            'capillaries_of', 'loop_line', 'sprouts', 'tube', 'skin', 'build', 'width_um', 'bleeding', 'person',
-           'disease', 'pattern', 'scores', 'capillaries']
+           'disease', 'scleroderma_pattern', 'scores', 'capillaries']
 
 # %% ../../nbs/2_phantom/32_nailfold.ipynb #32-nailfold-002
 import math
@@ -256,7 +256,7 @@ def _kinds(severities)->list:
     return out
 
 # %% ../../nbs/2_phantom/32_nailfold.ipynb #32-nailfold-020
-def pattern(read)->np.ndarray: # whole, one a row
+def scleroderma_pattern(read)->np.ndarray: # whole, one a row
     "From a table of counts: 0 normal, 1 early, 2 active, 3 late."
     density, wide = read.capillaries/field[2], read.giant_capillaries + read.ramified_capillaries > 0
     late = (density <= 3) | ((read.ramified_capillaries > read.capillaries/3) & (density < 7))
@@ -271,11 +271,11 @@ def scores(severities:dict)->dict:
     lost = 1-density/before
     grade = lambda share: 0 if share <= 0 else 1 if share <= 1/3 else 2 if share <= 2/3 else 3
     counted = {"capillaries": len(kinds), "giant_capillaries": counts["giant"], "ramified_capillaries": counts["ramified"]}
-    return {"scleroderma_pattern": int(pattern(SimpleNamespace(**counted))), **counted, "haemorrhages": bleeding, "capillary_loss_grade": grade(lost), "capillaries_per_mm": round(density, 2),
+    return {"scleroderma_pattern": int(scleroderma_pattern(SimpleNamespace(**counted))), **counted, "haemorrhages": bleeding, "capillary_loss_grade": grade(lost), "capillaries_per_mm": round(density, 2),
             "capillaries_mm": "; ".join(f"{x:.3f} {y:.3f} {l:.3f} {t:.3f} {r:.3f} {b:.3f} {kind}" for (_, x, y, l, t, r, b), kind in kinds) if severities.get("places") else ""}
 
 scales = {"scleroderma_pattern": (0, 3, None), "giant_capillaries": (0, 20, (.35, 1.1)), "haemorrhages": (0, 20, (.4, .9)), "ramified_capillaries": (0, 20, (.5, 1.2)), "capillary_loss_grade": (0, 3, .5), "capillaries": (0, 30, 1.6)}
-derived = {"capillaries": lambda read: np.maximum(read.capillaries, read.giant_capillaries + read.ramified_capillaries), "scleroderma_pattern": pattern}    # giants and bushes are capillaries
+derived = {"capillaries": lambda read: np.maximum(read.capillaries, read.giant_capillaries + read.ramified_capillaries), "scleroderma_pattern": scleroderma_pattern}    # giants and bushes are capillaries
 
 def capillaries(places:str,       # A cell of the column `capillaries_mm`
                 size:tuple,       # Size of the image (rows, columns)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['sij_quadrants', 'sij_sides', 'sij_lesions', 'sij_structures', 'sij_field', 'sij_scanners', 'sij_mri',
            'hip_mri_lesions', 'hip_mri_structures', 'hip_mri_field', 'hip_mri_causes', 'hip_mri', 'SacroiliacBody',
-           'sij_build', 'spa_person', 'sij_disease', 'positive', 'sij_scores', 'hip_build', 'hip_mri_person',
+           'sij_build', 'spa_person', 'sij_disease', 'positive_mri', 'sij_scores', 'hip_build', 'hip_mri_person',
            'hip_mri_disease', 'hip_mri_scores']
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-002
@@ -269,7 +269,7 @@ def sij_disease(person:dict, side:str, visit:int, rng:np.random.Generator)->dict
 def _slices(share:float, of:int)->int: return 0 if share <= 0 else min(of, 1 + int(of*1.6*share))
 def _grade(share:float)->int: return int(np.digitize(share, (.04, .33, .66)))
 
-def positive(points)->bool: # SPARCC, one number or one a row
+def positive_mri(points)->bool: # SPARCC, one number or one a row
     "Is there oedema enough for a positive MRI? Two points are two quadrants or two slices."
     return points >= 2
 
@@ -282,7 +282,7 @@ def sij_scores(severities:dict)->dict:
         points += (_slices(most-.25, 6) if most > .25 else 0) + (_slices(most-.35, 6) if most > .35 else 0)
     fat, erosion = (sum(2*_slices(get(kind, s), 5) for s in sij_sides) for kind in ("fat", "erosion"))
     return {"sparcc_oedema": points, "fat_lesion": fat, "erosion": erosion, "sclerosis": sum(max(_grade(get("sclerosis", f"{h} {b}")) for b in ("sacral", "iliac")) for h in "RL"),
-            "enthesitis": sum(_grade(get("enthesitis", h)) for h in "RL"), "bone_marrow_oedema": int(positive(points)), "oedema_share_of_quadrants": round(float(np.mean(list(quadrant.values()))), 3)}
+            "enthesitis": sum(_grade(get("enthesitis", h)) for h in "RL"), "bone_marrow_oedema": int(positive_mri(points)), "oedema_share_of_quadrants": round(float(np.mean(list(quadrant.values()))), 3)}
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-011
 sij_scanners = {
@@ -293,7 +293,7 @@ sij_scanners = {
 sij_mri = layered_recipe(sij_build, mri_image, sij_field, reach=(5, 3), name="sij-mri", title="MRI of both sacroiliac joints, semicoronal T1 and STIR: oedema (SPARCC), erosion, fat, sclerosis, enthesitis", modality="MR", body_part="PELVIS", view="SEMICORONAL",
     size=(12, 104, 104), scanners=sij_scanners, structures=sij_structures, lesions=sij_lesions, person=spa_person, causes=spondyloarthritis, disease=sij_disease, scores=sij_scores, sides=("B",),
     severities={"oedema": Severity(sij_quadrants), **{kind: Severity(sij_sides) for kind in ("fat", "sclerosis", "erosion")}, "enthesitis": Severity(("R", "L"))},
-    scales={"sparcc_oedema": (0, 72, (1.5, 5.)), "fat_lesion": (0, 40, 5.), "erosion": (0, 40, 6.), "sclerosis": (0, 6, .6), "enthesitis": (0, 6, .6), "bone_marrow_oedema": (0, 1, None)}, derived={"bone_marrow_oedema": lambda read: positive(read.sparcc_oedema)})
+    scales={"sparcc_oedema": (0, 72, (1.5, 5.)), "fat_lesion": (0, 40, 5.), "erosion": (0, 40, 6.), "sclerosis": (0, 6, .6), "enthesitis": (0, 6, .6), "bone_marrow_oedema": (0, 1, None)}, derived={"bone_marrow_oedema": lambda read: positive_mri(read.sparcc_oedema)})
 
 # %% ../../nbs/2_phantom/27_pelvis_mri.ipynb #27-pelvis-mri-020
 hip_mri_lesions = ("oedema", "effusion", "enthesitis")

@@ -22,7 +22,7 @@ from .causes import Variable, spondyloarthritis
 from .radiograph import blurred, develop, expose
 from .scanners import RadiographScanner
 from .shapes import Recipe, Severity, Solid, bump, chords, ellipsoid, intersection, place, rotation, rough, round_cone, summed, union
-from .spine import _curve, arch, body_solid, build_of, column
+from .spine import Block, _curve, arch, body_solid, build_of, column
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-005
 _levels = {"lumbar": ("T12", "L1", "L2", "L3", "L4", "L5", "S1"), "cervical": ("C2", "C3", "C4", "C5", "C6", "C7", "T1")}
@@ -49,8 +49,8 @@ def corner(bones:dict, site:str, inside:float=0.)->np.ndarray:  # (x, y, z) in m
     return b.at(-b.depth/2+inside, way*(b.front/2-inside))
 
 # %% ../../nbs/2_phantom/24_spine_radiograph.ipynb #24-spine-radiograph-007
-def _squared(solid:Solid, b, hollow:float, upper:float, lower:float)->Solid:
-    "The hollow (mm deep) of the front wall filled in: shares of its upper and its lower half, which meet smoothly."
+def _squared(solid:Solid, b:Block, hollow:float, upper:float, lower:float)->Solid:  # depth of the hollow in mm; how much of it is filled above and below, 0 to 1
+    "A vertebra whose front wall is filled in, straight where both halves are; the halves meet smoothly."
     def rise(t): t = t.clamp(0, 1); return t*t*(3-2*t)
     def filled(x, y, z):
         u, v, w = b.local(x, y, z)
