@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from rheumkit.phantom.pelvis import hip_radiograph, modified_new_york, sij_radiograph
+from rheumkit.phantom.pelvis import hip_radiograph, modified_new_york, sij_radiograph, sij_ray_paths
 from rheumkit.phantom.pelvis_mri import hip_mri, sij_mri, sij_quadrants, sij_scores
+from rheumkit.phantom.radiograph import blurred
 
 recipes = (hip_radiograph, sij_radiograph, sij_mri, hip_mri)
 small = {"hip-radiograph": (64, 64), "sij-radiograph": (60, 80), "sij-mri": (5, 56, 56), "hip-mri": (5, 48, 48)}
@@ -81,3 +82,13 @@ def test_grades_rise_with_lesions():
     assert rising == sorted(rising) and rising[0] == 0
     wear = [hip_radiograph.scores({k: {"superior": v} for k in hip_radiograph.lesions if k != "cyst"})["kellgren_lawrence"] for v in np.linspace(0, 1, 50)]
     assert wear == sorted(wear) and wear[-1] == 4
+
+
+def test_a_fused_sacroiliac_joint_loses_its_margins():
+    "What stands out sharply in the ray around the joints is less where bone has grown across, in everybody."
+    def edges(bone, where): return float((bone-blurred(bone, 3.))[where].clamp_min(0).square().mean().sqrt())
+    for seed in range(6):
+        who = sij_radiograph.person(np.random.default_rng(seed))
+        open_, fused = (sij_ray_paths(who, "B", v, (120, 160))["bone"] for v in ({}, {"ankylosis": {"R": 1., "L": 1.}}))
+        where = (fused-open_).abs() > .3
+        assert where.sum() > 1000 and edges(fused, where) < .9*edges(open_, where), seed
